@@ -1,0 +1,154 @@
+/**
+ * `npm run bench`: Holdfast beside nginx, HAProxy and the Node proxies, in one run on one machine.
+ * CPU per request and latency over persistent connections, the cost of short connections, memory of idle clients.
+ * Writes JSON and Markdown into bench/results/. Fails when any response was wrong. Read bench/cpu.ts for the method.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { Command } from "commander";
+import { projectRoot } from "../test/harness/paths.ts";
+import { peerPath } from "../test/harness/peers.ts";
+import { type Case, caseName, measureCpu, type Sample, summarize } from "./cpu.ts";
+import { describeMachine } from "./machine.ts";
+import { type MemoryRow, measureMemory } from "./memory.ts";
+import { type Report, renderMarkdown, type Table } from "./report.ts";
+import {
+  installNodeProxies,
+  NODE_PROXIES,
+  SUBJECT_NAMES,
+  type Subject,
+  type SubjectName,
+  startOrigin,
+  startSubject,
+} from "./subjects.ts";
+
+interface Options {
+  readonly quick?: true;
+  readonly only?: "cpu" | "accept" | "memory";
+  readonly subjects?: string;
+  readonly connections?: string;
+  readonly rounds?: string;
+  readonly seconds?: string;
+  readonly out?: string;
+}
+
+const IDLE_CONNECTIONS = 9000;
+
+const PERSISTENT_CASES: readonly Case[] = [
+  { body: "110 B", connections: 64, isShortLived: false },
+  { body: "110 B", connections: 1000, isShortLived: false },
+  { body: "16 KiB", connections: 64, isShortLived: false },
+  { body: "16 KiB", connections: 1000, isShortLived: false },
+];
+const SHORT_LIVED_CASES: readonly Case[] = [{ body: "110 B", connections: 64, isShortLived: true }];
+
+const command = new Command("bench")
+  .description("Measure Holdfast beside nginx, HAProxy and Node proxies.")
+  .option("--quick", "fewer cases and shorter rounds: ratios in under a minute, nothing written")
+  .option("--only <part>", "cpu, accept or memory")
+  .option("--subjects <names>", `comma-separated, of: ${SUBJECT_NAMES.join(", ")}`)
+  .option("--connections <n>", "only the CPU cases with this number of connections")
+  .option("--rounds <n>", "interleaved rounds")
+  .option("--seconds <n>", "length of one round")
+  .option("--out <directory>", "where results are written (default bench/results)")
+  .addHelpText("after", "\nExample:\n  npm run bench -- --quick --only cpu --subjects holdfast,nginx");
+
+async function main(options: Options): Promise<void> {
+  const progress = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+  for (const peer of ["nginx", "wrk", "taskset"] as const) peerPath(peer);
+  if (os.cpus().length < 2)
+    throw new Error("the benchmark needs two processors: one for the proxy, one for the load");
+  const names = chosenSubjects(options);
+  if (names.some((name) => NODE_PROXIES.includes(name))) installNodeProxies();
+  const isQuick = options.quick === true;
+  const rounds = Number(options.rounds ?? (isQuick ? 3 : 5));
+  const durationSeconds = Number(options.seconds ?? (isQuick ? 2 : 5));
+  const machine = describeMachine();
+  if (machine.loadAverageAtStart > 0.5)
+    progress(`the machine is busy (load ${machine.loadAverageAtStart}): figures will be noisy`);
+
+  const origin = await startOrigin();
+  const versions = new Set<string>();
+  const measure = async (chosen: readonly SubjectName[], cases: readonly Case[]): Promise<Table[]> => {
+    const subjects: Subject[] = [];
+    try {
+      for (const name of chosen) subjects.push(await startSubject(name, origin.port));
+      for (const subject of subjects) versions.add(subject.version);
+      const warmUpSeconds = isQuick ? 1 : 3;
+      const samples: Sample[] = await measureCpu(subjects, {
+        cases,
+        rounds,
+        durationSeconds,
+        warmUpSeconds,
+        progress,
+      });
+      return cases.map((it) => ({
+        title: caseName(it),
+        rows: summarize(
+          samples.filter((sample) => sample.case === caseName(it)),
+          caseName(it),
+        ),
+      }));
+    } finally {
+      await Promise.all(subjects.map((subject) => subject.stop()));
+    }
+  };
+
+  try {
+    const wants = (part: Options["only"]): boolean => options.only === undefined || options.only === part;
+    const plainProxies = names.filter((name) => !NODE_PROXIES.includes(name));
+    const idleMemory: MemoryRow[] = wants("memory")
+      ? await measureMemory(plainProxies, origin.port, IDLE_CONNECTIONS, progress)
+      : [];
+    for (const row of idleMemory) versions.add(row.version);
+    const report: Report = {
+      takenAt: new Date().toISOString(),
+      machine,
+      rounds,
+      durationSeconds,
+      persistent: wants("cpu") ? await measure(names, persistentCases(options)) : [],
+      shortLived: wants("accept") ? await measure(plainProxies, SHORT_LIVED_CASES) : [],
+      idleMemory,
+      versions: [...versions],
+    };
+    process.stdout.write(renderMarkdown(report));
+    if (!isQuick || options.out !== undefined)
+      writeReport(report, options.out ?? path.join(projectRoot, "bench/results"));
+  } finally {
+    await origin.stop();
+  }
+}
+
+function chosenSubjects(options: Options): SubjectName[] {
+  const wanted =
+    options.subjects?.split(",") ??
+    (options.quick === true ? ["holdfast", "nginx", "haproxy", "httpxy"] : SUBJECT_NAMES);
+  for (const name of wanted) {
+    if (!(SUBJECT_NAMES as readonly string[]).includes(name))
+      throw new Error(`no such subject: ${name}; there are ${SUBJECT_NAMES.join(", ")}`);
+  }
+  return SUBJECT_NAMES.filter((name) => wanted.includes(name));
+}
+
+function persistentCases(options: Options): readonly Case[] {
+  if (options.connections !== undefined) {
+    return PERSISTENT_CASES.filter((it) => it.connections === Number(options.connections));
+  }
+  return options.quick === true ? [PERSISTENT_CASES[0]!] : PERSISTENT_CASES;
+}
+
+function writeReport(report: Report, directory: string): void {
+  mkdirSync(directory, { recursive: true });
+  const base = path.join(directory, report.takenAt.slice(0, 16).replaceAll(":", "").replace("T", "-"));
+  writeFileSync(`${base}.json`, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(`${base}.md`, renderMarkdown(report));
+  process.stderr.write(`bench: wrote ${base}.{json,md}\n`);
+}
+
+try {
+  await main(command.parse().opts<Options>());
+} catch (error) {
+  process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,91 @@
+/** The benchmark's arithmetic: medians, ratios to the targets, the rendered tables. The measurements themselves are run by hand. */
+import assert from "node:assert/strict";
+import test from "node:test";
+import { type Row, type Sample, summarize } from "./cpu.ts";
+import { describeMachine } from "./machine.ts";
+import { renderMarkdown, targetsOf } from "./report.ts";
+import { median, spread } from "./statistics.ts";
+
+const row = (subject: Row["subject"], cpuUsPerRequest: number, p99Us: number): Row => ({
+  subject,
+  cpuUsPerRequest,
+  cpuSpread: 0.01,
+  requestsPerSecond: 1000,
+  p50Us: 10,
+  p99Us,
+});
+
+test("median() takes the middle, of an even number the mean of the two in the middle", () => {
+  assert.equal(median([3, 1, 2]), 2);
+  assert.equal(median([4, 1, 2, 3]), 2.5);
+  assert.equal(spread([9, 10, 12]), 0.2);
+});
+
+test("summarize() reduces the rounds of each subject to medians", () => {
+  const sample = (subject: Sample["subject"], cpuUsPerRequest: number): Sample => ({
+    subject,
+    case: "c",
+    round: 1,
+    cpuUsPerRequest,
+    requestsPerSecond: 100,
+    p50Us: 1,
+    p99Us: 2,
+  });
+  const rows = summarize(
+    [sample("nginx", 10), sample("nginx", 30), sample("nginx", 11), sample("holdfast", 9)],
+    "c",
+  );
+  assert.deepEqual(
+    rows.map((it) => [it.subject, it.cpuUsPerRequest]),
+    [
+      ["nginx", 11],
+      ["holdfast", 9],
+    ],
+  );
+});
+
+test("targetsOf() compares with nginx, HAProxy and the best Node proxy", () => {
+  const rows = [
+    row("holdfast", 9, 200),
+    row("nginx", 12, 190),
+    row("haproxy", 15, 300),
+    row("httpxy", 100, 1),
+    row("fastify", 120, 1),
+  ];
+  assert.deepEqual(
+    targetsOf({ title: "t", rows }).map((it) => [it.name, it.measured, it.measured <= it.limit]),
+    [
+      ["CPU / nginx", 0.75, true],
+      ["CPU / HAProxy", 0.6, true],
+      ["CPU / best Node proxy", 0.09, true],
+      ["p99 / nginx", 1.053, false],
+    ],
+  );
+});
+
+test("renderMarkdown() shows the machine, every row and missed targets", () => {
+  const text = renderMarkdown({
+    takenAt: "2026-01-01T00:00:00Z",
+    machine: describeMachine(),
+    versions: ["nginx/1"],
+    rounds: 3,
+    durationSeconds: 5,
+    persistent: [{ title: "110 B, 64 connections", rows: [row("holdfast", 9, 200), row("nginx", 12, 190)] }],
+    shortLived: [],
+    idleMemory: [
+      {
+        subject: "nginx",
+        version: "nginx/1",
+        connections: 9000,
+        bytesPerConnection: 461,
+        anonymousBytesPerConnection: 460,
+        baseRssMiB: 3,
+      },
+    ],
+  });
+  assert.match(text, /\| nginx \| 12 \| 1 % \| 1000 \| 10 \| 190 \|/);
+  assert.match(text, /\| CPU \/ nginx \| 0\.9 \| 0\.75 \| met \|/);
+  assert.match(text, /\| p99 \/ nginx \| 1 \| 1\.053 \| \*\*missed\*\* \|/);
+  assert.match(text, /\| nginx \| 461 \| 460 \| 3 \|/);
+  assert.match(text, new RegExp(`\\| processors \\| ${describeMachine().processors} \\|`));
+});

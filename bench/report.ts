@@ -1,0 +1,116 @@
+/** Turns the measurements into JSON and Markdown, with the ratios that are the project's targets. Pure. */
+import type { Row } from "./cpu.ts";
+import type { Machine } from "./machine.ts";
+import type { MemoryRow } from "./memory.ts";
+import { round } from "./statistics.ts";
+import { NODE_PROXIES } from "./subjects.ts";
+
+export interface Table {
+  readonly title: string;
+  readonly rows: readonly Row[];
+}
+
+export interface Report {
+  readonly takenAt: string;
+  readonly machine: Machine;
+  readonly versions: readonly string[];
+  readonly rounds: number;
+  readonly durationSeconds: number;
+  readonly persistent: readonly Table[];
+  readonly shortLived: readonly Table[];
+  readonly idleMemory: readonly MemoryRow[];
+}
+
+export interface Target {
+  readonly name: string;
+  readonly limit: number;
+  readonly measured: number;
+}
+
+/** The bars the product sets itself, evaluated for one table of persistent connections. */
+export function targetsOf(table: Table): Target[] {
+  const own = table.rows.find((row) => row.subject === "holdfast");
+  if (own === undefined) return [];
+  const row = (name: string): Row | undefined => table.rows.find((it) => it.subject === name);
+  const nodeRows = table.rows.filter((it) => NODE_PROXIES.includes(it.subject));
+  const nginx = row("nginx");
+  const haproxy = row("haproxy");
+  const targets: Target[] = [];
+  const add = (name: string, limit: number, measured: number): void => {
+    targets.push({ name, limit, measured: round(measured, 3) });
+  };
+  if (nginx) add("CPU / nginx", 0.9, own.cpuUsPerRequest / nginx.cpuUsPerRequest);
+  if (haproxy) add("CPU / HAProxy", 0.8, own.cpuUsPerRequest / haproxy.cpuUsPerRequest);
+  if (nodeRows.length > 0) {
+    add(
+      "CPU / best Node proxy",
+      0.12,
+      own.cpuUsPerRequest / Math.min(...nodeRows.map((it) => it.cpuUsPerRequest)),
+    );
+  }
+  if (nginx) add("p99 / nginx", 1, own.p99Us / nginx.p99Us);
+  return targets;
+}
+
+export function renderMarkdown(report: Report): string {
+  const lines = [
+    "# Benchmark",
+    "",
+    `Taken ${report.takenAt}; ${report.rounds} interleaved rounds of ${report.durationSeconds} s, medians.`,
+    "One worker of each proxy on one core; wrk and the origin (nginx) on the other.",
+    "",
+    "| machine | |",
+    "|---|---|",
+    ...Object.entries(report.machine).map(([name, value]) => `| ${name} | ${value} |`),
+    `| programs | ${report.versions.join(" · ")} |`,
+    "",
+  ];
+  for (const table of report.persistent)
+    lines.push(...renderTable(table, "## Persistent connections on both legs: "), ...renderTargets(table));
+  for (const table of report.shortLived)
+    lines.push(...renderTable(table, "## A new client connection per request: "));
+  if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory));
+  return `${lines.join("\n")}\n`;
+}
+
+function renderTable(table: Table, prefix: string): string[] {
+  return [
+    `${prefix}${table.title}`,
+    "",
+    "| proxy | CPU µs per request | ± | requests/s | p50 µs | p99 µs |",
+    "|---|--:|--:|--:|--:|--:|",
+    ...table.rows.map(
+      (row) =>
+        `| ${row.subject} | ${row.cpuUsPerRequest} | ${Math.round(row.cpuSpread * 100)} % | ${row.requestsPerSecond} | ${row.p50Us} | ${row.p99Us} |`,
+    ),
+    "",
+  ];
+}
+
+function renderTargets(table: Table): string[] {
+  const targets = targetsOf(table);
+  if (targets.length === 0) return [];
+  return [
+    "| target | at most | measured | |",
+    "|---|--:|--:|---|",
+    ...targets.map(
+      (it) =>
+        `| ${it.name} | ${it.limit} | ${it.measured} | ${it.measured <= it.limit ? "met" : "**missed**"} |`,
+    ),
+    "",
+  ];
+}
+
+function renderMemory(rows: readonly MemoryRow[]): string[] {
+  return [
+    `## Memory per idle client connection (${rows[0]!.connections} connections, one request each)`,
+    "",
+    "| proxy | bytes per connection (Pss) | anonymous | worker before, MiB |",
+    "|---|--:|--:|--:|",
+    ...rows.map(
+      (row) =>
+        `| ${row.subject} | ${row.bytesPerConnection} | ${row.anonymousBytesPerConnection} | ${row.baseRssMiB} |`,
+    ),
+    "",
+  ];
+}

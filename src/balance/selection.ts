@@ -1,0 +1,18 @@
+/** What every algorithm of balance/ implements, and the one test of a server that they share. Pure. */
+import type { Backend } from "./backend.ts";
+
+export interface Selector {
+  /**
+   * @param keyHash a 32-bit hash of the balancing key (key-hash.ts); ignored by algorithms without a key
+   * @param tried servers this request has been sent to already; usually empty
+   * @returns undefined when no server may be used
+   */
+  select(nowMs: number, keyHash: number, tried: readonly Backend[]): Backend | undefined;
+}
+
+/** Whether a server may take this try of this request. */
+export function isEligible(backend: Backend, nowMs: number, tried: readonly Backend[]): boolean {
+  if (!backend.isAvailable(nowMs)) return false;
+  for (let n = 0; n < tried.length; n++) if (tried[n] === backend) return false;
+  return true;
+}

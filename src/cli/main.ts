@@ -1,0 +1,15 @@
+#!/usr/bin/env node
+/** The executable: parses the command line and turns usage errors into exit status 2 (exit-status.ts). */
+import { CommanderError } from "commander";
+import { EXIT_GOOD, EXIT_WRONG_QUESTION } from "./exit-status.ts";
+import { holdfastCommand } from "./program.ts";
+
+try {
+  await holdfastCommand().parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) {
+    throw error;
+  }
+  // Commander has printed it. --help and --version are no errors.
+  process.exitCode = error.exitCode === 0 ? EXIT_GOOD : EXIT_WRONG_QUESTION;
+}

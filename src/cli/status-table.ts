@@ -1,0 +1,197 @@
+/**
+ * `holdfast status` for humans: the status document as aligned tables. Pure. Called by `status.ts`.
+ */
+import type {
+  CloseCount,
+  ListenerStatus,
+  PoolStatus,
+  StatusDocument,
+  WorkerStatus,
+} from "../observe/status.ts";
+import { type Column, formatTable } from "./table.ts";
+
+const TOP_CAUSES = 3;
+const NONE = "-";
+
+export function formatStatus(status: StatusDocument, isColoured = false): string[] {
+  const sections: string[][] = [
+    formatHead(status),
+    formatWorkers(status.workers, isColoured),
+    formatListeners(status.listeners, isColoured),
+    formatPools(status.pools, isColoured),
+  ];
+  return sections.flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
+}
+
+function formatHead(status: StatusDocument): string[] {
+  const { version, phase, uptimeMs, generation, respawns, pid, configFile, reloads } = status;
+  const facts = [
+    `holdfast ${version}: ${phase}`,
+    `up ${formatAge(uptimeMs)}`,
+    `pid ${pid}`,
+    `configuration ${generation}${configFile === null ? "" : ` of ${configFile}`}`,
+  ];
+  if (respawns > 0) {
+    facts.push(`${respawns} worker${respawns === 1 ? "" : "s"} started again`);
+  }
+  const lines = [facts.join(", ")];
+  if (reloads.last?.ok === false) {
+    lines.push(`the last reload (${reloads.last.at}) failed, the old configuration is in force:`);
+    lines.push(...reloads.last.lines.map((line) => `  ${line}`));
+  }
+  return lines;
+}
+
+const WORKER_COLUMNS: readonly Column[] = [
+  { title: "WORKER", align: "right" },
+  { title: "PID", align: "right" },
+  { title: "STATE" },
+  { title: "UP", align: "right" },
+  { title: "IN PROGRESS", align: "right" },
+  { title: "DESCRIPTORS", align: "right" },
+  { title: "TIMERS", align: "right" },
+  { title: "LONGEST TURN", align: "right" },
+  { title: "MEMORY", align: "right" },
+];
+
+function formatWorkers(workers: readonly WorkerStatus[], isColoured: boolean): string[] {
+  const rows = workers.map((worker) => [
+    String(worker.index),
+    String(worker.pid),
+    worker.state,
+    formatAge(worker.uptimeMs),
+    formatCount(worker.activeExchanges),
+    formatCount(worker.descriptorsInUse),
+    formatCount(worker.timersArmed),
+    formatMs(worker.loopLagMsMax),
+    worker.residentBytes === null ? NONE : formatBytes(worker.residentBytes),
+  ]);
+  return formatTable(WORKER_COLUMNS, rows, isColoured);
+}
+
+const LISTENER_COLUMNS: readonly Column[] = [
+  { title: "LISTENER" },
+  { title: "ADDRESS" },
+  { title: "ACTIVE", align: "right" },
+  { title: "IDLE", align: "right" },
+  { title: "REQUESTS", align: "right" },
+  { title: "REUSED", align: "right" },
+  { title: "4XX", align: "right" },
+  { title: "5XX", align: "right" },
+  { title: "P50", align: "right" },
+  { title: "P99", align: "right" },
+  { title: "CLOSED BECAUSE" },
+];
+
+function formatListeners(listeners: readonly ListenerStatus[], isColoured: boolean): string[] {
+  const rows = listeners.flatMap((listener) =>
+    listener.addresses.map((address, index) =>
+      index > 0
+        ? ["", address]
+        : [
+            listener.name,
+            address,
+            formatCount(listener.connectionsActive),
+            formatCount(listener.connectionsIdle),
+            formatCount(listener.requests),
+            formatRatio(listener.reuseRatio),
+            formatCount(listener.responses["4xx"]),
+            formatCount(listener.responses["5xx"]),
+            formatMs(listener.latency.p50Ms),
+            formatMs(listener.latency.p99Ms),
+            formatCloses(listener.closes),
+          ],
+    ),
+  );
+  return formatTable(LISTENER_COLUMNS, rows, isColoured);
+}
+
+const POOL_COLUMNS: readonly Column[] = [
+  { title: "POOL" },
+  { title: "SERVER" },
+  { title: "STATE" },
+  { title: "ACTIVE", align: "right" },
+  { title: "IDLE", align: "right" },
+  { title: "REQUESTS", align: "right" },
+  { title: "REUSED", align: "right" },
+  { title: "FAILED", align: "right" },
+  { title: "RETRIED", align: "right" },
+  { title: "IDLE LIMIT", align: "right" },
+  { title: "P99", align: "right" },
+  { title: "CLOSED BECAUSE" },
+];
+
+function formatPools(pools: readonly PoolStatus[], isColoured: boolean): string[] {
+  const rows = pools.flatMap((pool) =>
+    pool.servers.map((server, index) => [
+      index === 0 ? pool.name : "",
+      server.backup ? `${server.name} (backup)` : server.name,
+      server.state,
+      formatCount(server.connectionsActive),
+      formatCount(server.connectionsIdle),
+      formatCount(server.requests),
+      formatRatio(server.reuseRatio),
+      formatCount(server.failures),
+      index === 0 ? formatCount(pool.retries) : "",
+      formatMs(server.idleLimitMs),
+      formatMs(server.latency.p99Ms),
+      formatCloses(server.closes),
+    ]),
+  );
+  return formatTable(POOL_COLUMNS, rows, isColoured);
+}
+
+/** The most frequent causes, and how many closes had another. */
+function formatCloses(closes: readonly CloseCount[]): string {
+  if (closes.length === 0) {
+    return NONE;
+  }
+  const named = closes.slice(0, TOP_CAUSES).map(({ cause, count }) => `${cause} ${formatCount(count)}`);
+  const others = closes.slice(TOP_CAUSES).reduce((sum, { count }) => sum + count, 0);
+  return (others > 0 ? [...named, `others ${formatCount(others)}`] : named).join(", ");
+}
+
+/** 950, 12,345, 1.2 M. */
+export function formatCount(count: number): string {
+  return count < 1e6 ? count.toLocaleString("en-US") : `${(count / 1e6).toFixed(1)} M`;
+}
+
+export function formatRatio(ratio: number | null): string {
+  return ratio === null ? NONE : `${(ratio * 100).toFixed(1)}%`;
+}
+
+export function formatMs(ms: number | null): string {
+  if (ms === null) {
+    return NONE;
+  }
+  if (ms >= 1000) {
+    return `${Number((ms / 1000).toFixed(2))} s`;
+  }
+  return `${Number(ms.toFixed(ms < 10 ? 2 : 0))} ms`;
+}
+
+export function formatBytes(bytes: number): string {
+  return bytes >= 1024 ** 3
+    ? `${(bytes / 1024 ** 3).toFixed(1)} GiB`
+    : `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
+}
+
+/** The two largest units: 3d4h, 5m12s, 8s. */
+export function formatAge(ageMs: number): string {
+  const seconds = Math.max(0, Math.floor(ageMs / 1000));
+  const parts: readonly (readonly [number, string])[] = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [seconds % 60, "s"],
+  ];
+  const first = parts.findIndex(([amount]) => amount > 0);
+  if (first === -1) {
+    return "0s";
+  }
+  return parts
+    .slice(first, first + 2)
+    .filter(([amount]) => amount > 0)
+    .map(([amount, unit]) => `${amount}${unit}`)
+    .join("");
+}

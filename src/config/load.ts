@@ -1,0 +1,162 @@
+/**
+ * From the text of a configuration file to a `GatewayConfig`, or to all of its problems with line and column.
+ * Reads no file and asks no name server: resolve.ts does, and is what `run`, `check` and a reload call.
+ * Order: YAML syntax, unknown keys, the schema (schema.ts), references between keys, then warnings.
+ */
+import * as v from "valibot";
+import { formatAddress } from "./address.ts";
+import {
+  type ConfigPath,
+  type Diagnostic,
+  formatPath,
+  type SourcePosition,
+  sortDiagnostics,
+} from "./diagnostics.ts";
+import { type HostFacts, lintConfig } from "./lint.ts";
+import { type Finding, findReferenceProblems } from "./references.ts";
+import { gatewaySection, type RawGateway } from "./schema.ts";
+import { splitIssueMessage } from "./schema-kit.ts";
+import { ConfigSource } from "./source.ts";
+import type { GatewayConfig, ListenerConfig, PoolConfig, ServerConfig } from "./types.ts";
+import { findUnknownKeys } from "./unknown-keys.ts";
+
+export type LoadResult =
+  | {
+      readonly ok: true;
+      readonly config: GatewayConfig;
+      readonly warnings: readonly Diagnostic[];
+      /** Where a path stands in the file, for problems found later (names that do not resolve, ports in use). */
+      readonly locate: (path: ConfigPath) => SourcePosition;
+    }
+  | {
+      readonly ok: false;
+      /** Errors and warnings in the order of the file; at least one is an error. */
+      readonly diagnostics: readonly Diagnostic[];
+    };
+
+/** Server addresses may still be names: see `resolveServers` in resolve.ts. */
+export function loadConfig(text: string, file: string, host: HostFacts): LoadResult {
+  const source = new ConfigSource(text, file);
+  const diagnostics: Diagnostic[] = [...source.diagnostics];
+  if (source.raw === null && diagnostics.length === 0) {
+    const message = "the file is empty";
+    return {
+      ok: false,
+      diagnostics: [{ ...FILE_START, file, severity: "error", path: "", message, hint: EMPTY_HINT }],
+    };
+  }
+  if (!source.isReadable) return { ok: false, diagnostics: sortDiagnostics(diagnostics) };
+
+  const report = (finding: Finding) => diagnostics.push(toDiagnostic(source, finding));
+  for (const { path, message, hint } of findUnknownKeys(source.raw)) {
+    report({ severity: "error", path, part: "key", message, hint });
+  }
+  const result = v.safeParse(gatewaySection.schema, source.raw);
+  for (const issue of result.issues ?? []) {
+    const path = (issue.path ?? []).map(({ key }) => key as string | number);
+    if (isExplainedAlready(issue, source.raw)) continue;
+    report({ severity: "error", path, ...splitIssueMessage(issue.message) });
+  }
+  findReferenceProblems(source.raw, (path) => source.locate(path).line).forEach(report);
+
+  if (!result.success || diagnostics.some(({ severity }) => severity === "error")) {
+    return { ok: false, diagnostics: sortDiagnostics(diagnostics) };
+  }
+  const config = buildConfig(result.output, host);
+  lintConfig(config, host).forEach(report);
+  return { ok: true, config, warnings: sortDiagnostics(diagnostics), locate: (path) => source.locate(path) };
+}
+
+const FILE_START: SourcePosition = { line: 1, column: 1 };
+const EMPTY_HINT = "examples/minimal.yaml is a good start";
+
+/** `tcp:` without `http:` is one problem, not two: the unsupported kind has been named. */
+function isExplainedAlready(issue: v.BaseIssue<unknown>, raw: unknown): boolean {
+  const [group, name, key] = (issue.path ?? []).map((item) => item.key as string);
+  if (group !== "listeners" || key !== "http" || issue.received !== "undefined") return false;
+  const listener = (raw as Record<string, Record<string, object>>).listeners?.[name!] ?? {};
+  return "tcp" in listener || "redis" in listener;
+}
+
+function toDiagnostic(source: ConfigSource, finding: Finding): Diagnostic {
+  const { severity, message, hint, part = "value" } = finding;
+  const path = formatPath(source.writtenPath(finding.path));
+  return { severity, file: source.file, ...source.locate(finding.path, part), path, message, hint };
+}
+
+function buildConfig(raw: RawGateway, host: HostFacts): GatewayConfig {
+  return {
+    workers: raw.workers === "auto" ? host.processors : raw.workers,
+    user: raw.user,
+    admin: raw.admin,
+    drainTimeoutMs: raw.drain_timeout,
+    accessLog: raw.access_log,
+    listeners: Object.entries(raw.listeners).map(([name, listener]) => buildListener(name, listener)),
+    pools: Object.entries(raw.pools).map(([name, pool]) => buildPool(name, pool)),
+  };
+}
+
+function buildListener(name: string, raw: RawGateway["listeners"][string]): ListenerConfig {
+  const { http } = raw;
+  return {
+    name,
+    bind: raw.bind,
+    backlog: raw.backlog,
+    tcpKeepalive: raw.so_keepalive,
+    tcpUserTimeoutMs: raw.tcp_user_timeout,
+    http: {
+      keepaliveTimeoutMs: http.keepalive_timeout,
+      keepaliveHeaderSeconds: http.keepalive_header === undefined ? undefined : http.keepalive_header / 1000,
+      keepaliveRequests: http.keepalive_requests,
+      keepaliveTimeMs: http.keepalive_time,
+      clientHeaderTimeoutMs: http.client_header_timeout,
+      clientBodyTimeoutMs: http.client_body_timeout,
+      sendTimeoutMs: http.send_timeout,
+      tunnelTimeoutMs: http.tunnel_timeout,
+      lingeringTimeMs: http.lingering_time,
+      lingeringTimeoutMs: http.lingering_timeout,
+      maxHeaderBytes: http.max_header_size,
+      maxBodyBytes: http.max_body_size,
+      via: http.via,
+      trustedProxies: http.trusted_proxies,
+      routes: http.routes.map(({ host, path, pool }) => ({ host, path, pool })),
+    },
+  };
+}
+
+function buildPool(name: string, raw: RawGateway["pools"][string]): PoolConfig {
+  return {
+    name,
+    balance: raw.balance,
+    tcpKeepalive: raw.so_keepalive,
+    tcpUserTimeoutMs: raw.tcp_user_timeout,
+    connectTimeoutMs: raw.connect_timeout,
+    readTimeoutMs: raw.read_timeout,
+    sendTimeoutMs: raw.send_timeout,
+    keepalive: raw.keepalive,
+    keepaliveTimeoutMs: raw.keepalive_timeout,
+    keepaliveRequests: raw.keepalive_requests,
+    keepaliveTimeMs: raw.keepalive_time,
+    sourceAddress: raw.source_address,
+    nextUpstream: {
+      tries: raw.next_upstream.tries,
+      timeoutMs: raw.next_upstream.timeout,
+      nonIdempotent: raw.next_upstream.non_idempotent,
+    },
+    replayBytesMax: raw.replay_buffer_size,
+    servers: raw.servers.map(buildServer),
+  };
+}
+
+function buildServer(raw: RawGateway["pools"][string]["servers"][number]): ServerConfig {
+  return {
+    name: formatAddress(raw.address),
+    address: raw.address,
+    weight: raw.weight,
+    maxFails: raw.max_fails,
+    failTimeoutMs: raw.fail_timeout,
+    maxConns: raw.max_conns,
+    slowStartMs: raw.slow_start,
+    backup: raw.backup,
+  };
+}

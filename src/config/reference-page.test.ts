@@ -1,0 +1,109 @@
+/** The generated documents say what the loader does: checked-in files, defaults, examples. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { configJsonSchema } from "./json-schema.ts";
+import { loadConfig } from "./load.ts";
+import { configReferencePage } from "./reference-page.ts";
+import { gatewaySection } from "./schema.ts";
+import type { KeyTable } from "./schema-kit.ts";
+
+// From dist/src/config as from src/config the package's root is found by its package.json.
+const ROOT = ["../../../", "../../"]
+  .map((up) => new URL(up, import.meta.url))
+  .find((url) => exists(new URL("package.json", url)))!;
+const HOST = {
+  processors: 2,
+  isRoot: true,
+  tcpKeepaliveDefaults: { idleSeconds: 7200, intervalSeconds: 75, probeCount: 9 },
+};
+
+function exists(url: URL): boolean {
+  try {
+    return readFileSync(url).length > 0;
+  } catch {
+    return false;
+  }
+}
+
+function read(path: string): string {
+  return readFileSync(new URL(path, ROOT), "utf8");
+}
+
+test("docs/reference/config.md is what `npm run docs` writes", () => {
+  assert.equal(read("docs/reference/config.md"), configReferencePage());
+});
+
+test("docs/reference/holdfast.schema.json is what `npm run docs` writes", () => {
+  assert.deepEqual(JSON.parse(read("docs/reference/holdfast.schema.json")), configJsonSchema());
+});
+
+test("examples load without an error or a warning", () => {
+  for (const name of ["examples/minimal.yaml", "examples/gateway.yaml"]) {
+    const result = loadConfig(read(name), name, HOST);
+    assert.deepEqual(result.ok ? result.warnings : result.diagnostics, [], name);
+  }
+});
+
+/** Every default of a section, written out as a person would who copied the reference. */
+function writtenDefaults(keys: KeyTable, required: Record<string, unknown>): Record<string, unknown> {
+  const written: Record<string, unknown> = { ...required };
+  for (const [name, { defaultValue, kind }] of Object.entries(keys)) {
+    if (kind.shape === "section" && defaultValue !== undefined)
+      written[name] = writtenDefaults(kind.keys!, {});
+    else if (defaultValue !== undefined) written[name] = defaultValue;
+  }
+  return written;
+}
+
+test("a file that writes out every documented default means the same as one that leaves them out", () => {
+  const top = gatewaySection.keys!;
+  const listenerKeys = top.listeners!.kind.keys!;
+  const httpKeys = listenerKeys.http!.kind.keys!;
+  const poolKeys = top.pools!.kind.keys!;
+  const serverKeys = poolKeys.servers!.kind.keys!;
+  const explicit = writtenDefaults(top, {
+    listeners: {
+      web: writtenDefaults(listenerKeys, {
+        bind: 80,
+        http: writtenDefaults(httpKeys, {
+          routes: [writtenDefaults(httpKeys.routes!.kind.keys!, { pool: "app" })],
+        }),
+      }),
+    },
+    pools: {
+      app: writtenDefaults(poolKeys, { servers: [writtenDefaults(serverKeys, { address: "10.0.0.1:80" })] }),
+    },
+  });
+  const implicit = {
+    listeners: { web: { bind: 80, http: { routes: [{ pool: "app" }] } } },
+    pools: { app: { servers: ["10.0.0.1:80"] } },
+  };
+  const written = loadConfig(JSON.stringify(explicit), "f", HOST);
+  const left = loadConfig(JSON.stringify(implicit), "f", HOST);
+  assert.ok(written.ok && left.ok, JSON.stringify(written));
+  assert.deepEqual(written.config, left.config);
+});
+
+test("every key has a meaning, a type and a JSON Schema of its own", () => {
+  const visit = (keys: KeyTable) => {
+    for (const [name, { meaning, kind }] of Object.entries(keys)) {
+      assert.match(meaning, /\.$/, `${name}: a meaning is a sentence`);
+      assert.ok(Object.keys(kind.jsonSchema).length > 0, name);
+      if (kind.keys !== undefined) visit(kind.keys);
+    }
+  };
+  visit(gatewaySection.keys!);
+});
+
+test("configJsonSchema() is strict about keys and names what is required", () => {
+  const schema = JSON.parse(JSON.stringify(configJsonSchema()));
+  assert.deepEqual(schema.required, ["listeners", "pools"]);
+  assert.equal(schema.additionalProperties, false);
+  const pool = schema.properties.pools.additionalProperties;
+  assert.equal(pool.additionalProperties, false);
+  assert.deepEqual(pool.required, ["servers"]);
+  assert.equal(pool.properties.keepalive.default, 64);
+  assert.match("1h30m", new RegExp(pool.properties.read_timeout.pattern));
+  assert.doesNotMatch("75x", new RegExp(pool.properties.read_timeout.pattern));
+});

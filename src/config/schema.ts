@@ -1,0 +1,452 @@
+/**
+ * Every key of the configuration file: its type, range, default and meaning. This is the only place where they are
+ * written; the loader, docs/reference/config.md and the JSON Schema all come from here. Names are nginx's wherever it
+ * has the directive. Called by load.ts, json-schema.ts and tools/generate-docs.ts.
+ */
+import { parseSoKeepalive, SO_KEEPALIVE_HINT, type TcpKeepalive } from "../tcp/so-keepalive.ts";
+import { parseBindAddress, parseCidr, parseIpAddress, parseServerAddress } from "./address.ts";
+import { type Parsed, parsed, quoted, refused } from "./parsed.ts";
+import {
+  absent,
+  boolean,
+  duration,
+  durationOr,
+  integer,
+  integerOr,
+  list,
+  NAME_PATTERN,
+  named,
+  oneOf,
+  optional,
+  required,
+  section,
+  shortened,
+  size,
+  text,
+  type ValueKind,
+  value,
+} from "./schema-kit.ts";
+import type { Balance } from "./types.ts";
+
+/** The default on both legs: a dead peer is released two minutes after its last sign of life. */
+export const DEFAULT_SO_KEEPALIVE = "60s:10s:6";
+
+const REQUESTS_MAX = 1_000_000_000;
+const USER_TIMEOUT = duration({ maxMs: 24 * 86_400_000 });
+const ONE_MS = { minMs: 1 };
+
+const soKeepalive: ValueKind<TcpKeepalive> = value({
+  type: "so_keepalive",
+  range: "`on`, `off` or `[idle]:[interval]:[count]`; times 1s to 32767s, count 1 to 127",
+  parse: (input) => {
+    if (typeof input === "string") return parseSoKeepalive(input);
+    if (typeof input === "boolean")
+      return refused(`${input} is not on or off`, `write ${input ? "on" : "off"}`);
+    return refused(`${quoted(input)} is not on, off or [idle]:[interval]:[count]`, SO_KEEPALIVE_HINT);
+  },
+  jsonSchema: {
+    type: "string",
+    pattern: "^(on|off|[^:]*:[^:]*:[0-9]*)$",
+    examples: ["on", "off", "60s:10s:6", "30m::10"],
+  },
+});
+
+const bindAddress = text("address", parseBindAddress, { type: ["string", "integer"] });
+
+const SO_KEEPALIVE_DOC = {
+  meaning:
+    "TCP keepalive, the kernel's probes on an idle connection. A part that is left out is the system's default; `off` turns the probes off.",
+  alike: "nginx `listen … so_keepalive=`, HAProxy `tcpka` (both off by default)",
+};
+const TCP_USER_TIMEOUT_DOC = {
+  meaning:
+    "TCP_USER_TIMEOUT: how long sent data may stay unacknowledged. The kernel then ignores the count of `so_keepalive`; keep it a little below idle + interval × count. 0 leaves it to the kernel (about 15 minutes).",
+  alike: "HAProxy `tcp-ut`",
+};
+
+const httpSection = section({
+  keepalive_timeout: optional(duration(), "75s", {
+    meaning: "How long an idle persistent connection is kept. 0: every connection carries one request.",
+    alike: "nginx `keepalive_timeout`, HAProxy `timeout http-keep-alive`",
+  }),
+  keepalive_header: absent(duration({ minMs: 1000 }), {
+    meaning:
+      "Send `Keep-Alive: timeout=N` with this N (whole seconds), so that clients let go first. Must be below keepalive_timeout. Left out: not sent.",
+    alike: "nginx, second argument of `keepalive_timeout`",
+  }),
+  keepalive_requests: optional(integer(0, REQUESTS_MAX), 1000, {
+    meaning: "Requests on one connection before the gateway announces its end. 0: unlimited.",
+    alike: "nginx `keepalive_requests`",
+  }),
+  keepalive_time: optional(duration(), "1h", {
+    meaning: "Age of a connection after which the next response announces its end. 0: unlimited.",
+    alike: "nginx `keepalive_time`",
+  }),
+  client_header_timeout: optional(duration(ONE_MS), "60s", {
+    meaning: "How long a client may take to send a complete request head. Then 408.",
+    alike: "nginx `client_header_timeout`, HAProxy `timeout http-request`",
+  }),
+  client_body_timeout: optional(duration(ONE_MS), "60s", {
+    meaning: "How long a client may pause while it sends a body. Then 408.",
+    alike: "nginx `client_body_timeout`",
+  }),
+  send_timeout: optional(duration(ONE_MS), "60s", {
+    meaning: "How long a client may read nothing while there is something to send.",
+    alike: "nginx `send_timeout`",
+  }),
+  tunnel_timeout: optional(duration(ONE_MS), "1h", {
+    meaning: "How long an upgraded connection (WebSocket) may be silent in both directions.",
+    alike: "HAProxy `timeout tunnel`",
+  }),
+  lingering_time: optional(duration(), "30s", {
+    meaning: "How long, in all, a client that is still sending is read after its final response.",
+    alike: "nginx `lingering_time`",
+  }),
+  lingering_timeout: optional(duration(), "5s", {
+    meaning: "The longest pause within lingering_time.",
+    alike: "nginx `lingering_timeout`",
+  }),
+  max_header_size: optional(size({ minBytes: 1024, maxBytes: 64 * 1024 }), "16k", {
+    meaning: "Largest request or response head. Then 431 (414 for the request line).",
+    alike: "nginx `large_client_header_buffers`, HAProxy `tune.bufsize`",
+  }),
+  max_body_size: optional(size(), 0, {
+    meaning: "Largest request body. Then 413. 0: unlimited.",
+    alike: "nginx `client_max_body_size`",
+  }),
+  via: optional(boolean(), true, { meaning: "Send `Via` on forwarded requests (RFC 9110 §7.6.3)." }),
+  trusted_proxies: optional(
+    list(text("address range", parseCidr), {
+      type: "list of address ranges",
+      entriesMin: 0,
+      mayBeSingle: true,
+    }),
+    [],
+    {
+      meaning: "Clients whose X-Forwarded-Proto and X-Forwarded-Host are believed.",
+      alike: "nginx `set_real_ip_from`",
+    },
+  ),
+  routes: required(
+    list(
+      section({
+        host: absent(text("host name", parseRouteHost), {
+          meaning:
+            "Host of the request, without port; `*.example.org` is any subdomain. Left out: every host.",
+          alike: "nginx `server_name`",
+        }),
+        path: optional(text("path prefix", parseRoutePath), "/", {
+          meaning:
+            "Prefix of the path, up to the end of a segment: `/v1` is not `/v10`. The longest one wins within a host.",
+          alike: "nginx `location`",
+        }),
+        pool: required(text("name of a pool", parseName), {
+          meaning: "Where the requests go.",
+          alike: "nginx `proxy_pass`, HAProxy `use_backend`",
+        }),
+      }),
+      { type: "list of routes", entriesMin: 1 },
+    ),
+    { meaning: "Which request goes to which pool." },
+  ),
+});
+
+const listenerSection = section({
+  bind: required(
+    list(bindAddress, { type: "address or list of addresses", entriesMin: 1, mayBeSingle: true }),
+    {
+      meaning:
+        "Where to listen: `0.0.0.0:8080`, `[::]:8080`, `unix:/path`, or a port alone for every IPv4 address. `[::]` takes IPv6 only.",
+      alike: "nginx `listen`, HAProxy `bind`",
+    },
+  ),
+  backlog: optional(integer(1, 65_535), 4096, {
+    meaning: "Length of the kernel's accept queue; the kernel caps it at net.core.somaxconn.",
+    alike: "nginx `listen … backlog=`",
+  }),
+  so_keepalive: optional(soKeepalive, DEFAULT_SO_KEEPALIVE, SO_KEEPALIVE_DOC),
+  tcp_user_timeout: optional(USER_TIMEOUT, 0, TCP_USER_TIMEOUT_DOC),
+  http: required(httpSection, { meaning: "The listener speaks HTTP/1.1." }),
+});
+
+const serverSection = section({
+  address: required(text("address", parseServerAddress), {
+    meaning:
+      "`10.0.0.12:80`, `app.internal:8080`, `[2001:db8::1]:80` or `unix:/path`. A name with several addresses becomes several servers.",
+    alike: "nginx `server`",
+  }),
+  weight: optional(integer(1, 65_535), 1, { meaning: "Share of the requests.", alike: "nginx `weight=`" }),
+  max_fails: optional(integer(0, 1_000_000), 1, {
+    meaning: "Failures within fail_timeout after which the server is passed over for fail_timeout. 0: never.",
+    alike: "nginx `max_fails=`",
+  }),
+  fail_timeout: optional(duration(ONE_MS), "10s", {
+    meaning: "See max_fails.",
+    alike: "nginx `fail_timeout=`",
+  }),
+  max_conns: optional(integer(0, 1_000_000), 0, {
+    meaning: "Connections in use at once, per worker. 0: unlimited.",
+    alike: "nginx `max_conns=`, HAProxy `maxconn`",
+  }),
+  slow_start: optional(duration(), 0, {
+    meaning: "Time over which a server that came back gets its full share. 0: at once.",
+    alike: "nginx `slow_start=`, HAProxy `slowstart`",
+  }),
+  backup: optional(boolean(), false, {
+    meaning: "Used only while every server that is not a backup is unavailable.",
+    alike: "nginx and HAProxy `backup`",
+  }),
+});
+
+const nextUpstreamSection = section({
+  tries: optional(integer(1, 100), 2, {
+    meaning: "Servers or connections tried for one request, the first included.",
+    alike: "nginx `proxy_next_upstream_tries`, HAProxy `retries`",
+  }),
+  timeout: optional(duration(), "5s", {
+    meaning: "No new try begins later than this after the first. 0: unlimited.",
+    alike: "nginx `proxy_next_upstream_timeout`",
+  }),
+  non_idempotent: optional(oneOf(["provable", "never"]), "provable", {
+    meaning:
+      "When a POST or PATCH may be sent again: `provable`: when the kernel shows that the server never received it; `never`.",
+    alike: "nginx `proxy_next_upstream non_idempotent`",
+  }),
+});
+
+const poolSection = section({
+  balance: optional(balanceKind(), "round_robin", {
+    meaning:
+      'How a server is chosen. `{ hash: source }`, `{ hash: uri }` and `{ hash: "header:NAME" }` are consistent.',
+    alike: "nginx `least_conn`, `random`, `hash … consistent`; HAProxy `balance`",
+  }),
+  so_keepalive: optional(soKeepalive, DEFAULT_SO_KEEPALIVE, {
+    ...SO_KEEPALIVE_DOC,
+    alike: "nginx `proxy_socket_keepalive`, HAProxy `srvtcpka` (both off by default)",
+  }),
+  tcp_user_timeout: optional(USER_TIMEOUT, 0, TCP_USER_TIMEOUT_DOC),
+  connect_timeout: optional(duration(ONE_MS), "5s", {
+    meaning: "How long a server may take to accept a connection.",
+    alike: "nginx `proxy_connect_timeout`, HAProxy `timeout connect`",
+  }),
+  read_timeout: optional(duration(ONE_MS), "60s", {
+    meaning: "How long a server may pause before and within its response. Then 504.",
+    alike: "nginx `proxy_read_timeout`, HAProxy `timeout server`",
+  }),
+  send_timeout: optional(duration(ONE_MS), "60s", {
+    meaning: "How long a server may read nothing while there is something to send.",
+    alike: "nginx `proxy_send_timeout`",
+  }),
+  keepalive: optional(integer(0, 1_000_000), 64, {
+    meaning: "Idle persistent connections kept per worker, over all servers of the pool. 0: none.",
+    alike: "nginx `keepalive` (upstream)",
+  }),
+  keepalive_timeout: optional(durationOr("auto", ONE_MS), "auto", {
+    meaning:
+      "How long an idle connection is kept. `auto` learns each server's own timeout (its Keep-Alive header, the FINs it sent) and lets go first.",
+    alike: "nginx `keepalive_timeout` (upstream)",
+  }),
+  keepalive_requests: optional(integer(0, REQUESTS_MAX), 1000, {
+    meaning: "Requests on one connection before it is closed. 0: unlimited.",
+    alike: "nginx `keepalive_requests` (upstream)",
+  }),
+  keepalive_time: optional(duration(), "1h", {
+    meaning: "Age after which a connection takes no further request. 0: unlimited.",
+    alike: "nginx `keepalive_time` (upstream)",
+  }),
+  source_address: absent(text("IP address", parseIpAddress), {
+    meaning: "Local address of the connections to the servers. Left out: the kernel chooses.",
+    alike: "nginx `proxy_bind`, HAProxy `source`",
+  }),
+  next_upstream: optional(
+    nextUpstreamSection,
+    {},
+    {
+      meaning: "When and how often a request is sent again.",
+      alike: "nginx `proxy_next_upstream`, HAProxy `retry-on`",
+    },
+  ),
+  replay_buffer_size: optional(size({ maxBytes: 16 * 1024 * 1024 }), "64k", {
+    meaning:
+      "How much of a request body is kept so that the request can be sent again. A longer one is sent once.",
+  }),
+  servers: required(list(shortened(serverSection, "address"), { type: "list of servers", entriesMin: 1 }), {
+    meaning: "Each an address, or a map with the address and more.",
+  }),
+});
+
+const accessLogSection = section({
+  path: required(text("path", parseLogPath), {
+    meaning: "File that lines are appended to. SIGUSR1 opens it anew.",
+    alike: "nginx `access_log`",
+  }),
+  format: optional(oneOf(["json", "combined"]), "json", {
+    meaning: "`combined` is the format of nginx and Apache, with the connection's facts after it.",
+    alike: "nginx `log_format`",
+  }),
+});
+
+/** The whole file. */
+export const gatewaySection = section({
+  workers: optional(integerOr("auto", 1, 1024), "auto", {
+    meaning: "Worker processes. `auto`: one per usable processor.",
+    alike: "nginx `worker_processes`, HAProxy `nbthread`",
+  }),
+  user: absent(text("user name", parseUser), {
+    meaning: "Workers switch to this user when they are started as root. Left out: they stay who they are.",
+    alike: "nginx and HAProxy `user`",
+  }),
+  admin: absent(bindAddress, {
+    meaning: "Where the admin API listens: `unix:/run/holdfast.sock` or `127.0.0.1:9901`. Left out: nowhere.",
+    alike: "HAProxy `stats socket`",
+  }),
+  drain_timeout: optional(duration(), "30s", {
+    meaning: "How long connections may take to finish after a stop or reload.",
+    alike: "nginx `worker_shutdown_timeout`, HAProxy `hard-stop-after`",
+  }),
+  access_log: absent(accessLogSection, { meaning: "Log of requests. Left out: none." }),
+  listeners: required(named(listenerSection), {
+    meaning: "What the gateway listens to, by name.",
+    alike: "nginx `server`, HAProxy `frontend`",
+  }),
+  pools: required(named(poolSection), {
+    meaning: "Groups of servers, by name.",
+    alike: "nginx `upstream`, HAProxy `backend`",
+  }),
+});
+
+export type RawGateway = typeof gatewaySection extends ValueKind<infer Output> ? Output : never;
+
+/** Keys of the design that this version refuses, by the path of their section (names and indexes as `*`). */
+export const UNSUPPORTED_KEYS: Readonly<Record<string, { message: string; hint: string }>> = {
+  "listeners.*.tcp": {
+    message: "TCP listeners are not supported yet",
+    hint: "this version speaks HTTP/1.1: use http",
+  },
+  "listeners.*.redis": {
+    message: "Redis listeners are not supported yet",
+    hint: "this version speaks HTTP/1.1: use http",
+  },
+  "listeners.*.tls": { message: "TLS is not supported yet", hint: "terminate TLS in front of this listener" },
+  "pools.*.health": {
+    message: "active health checks are not supported yet",
+    hint: "remove it; max_fails and fail_timeout of a server mark it passively",
+  },
+  virtual_routers: {
+    message: "virtual routers are not supported yet",
+    hint: "remove it; keepalived can hold the virtual IP in the meantime",
+  },
+};
+
+/** What people coming from elsewhere write, and what it is called here. */
+export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
+  worker_processes: "workers",
+  nbthread: "workers",
+  worker_shutdown_timeout: "drain_timeout",
+  upstream: "pools",
+  upstreams: "pools",
+  backends: "pools",
+  backend: "pools",
+  frontends: "listeners",
+  frontend: "listeners",
+  listen: "bind",
+  address: "bind",
+  server: "servers",
+  client_max_body_size: "max_body_size",
+  large_client_header_buffers: "max_header_size",
+  client_header_buffer_size: "max_header_size",
+  proxy_connect_timeout: "connect_timeout",
+  proxy_read_timeout: "read_timeout",
+  proxy_send_timeout: "send_timeout",
+  proxy_socket_keepalive: "so_keepalive",
+  proxy_next_upstream: "next_upstream",
+  proxy_next_upstream_tries: "tries",
+  proxy_next_upstream_timeout: "timeout",
+  proxy_bind: "source_address",
+  proxy_pass: "pool",
+  server_name: "host",
+  location: "path",
+  locations: "routes",
+  idle_timeout: "keepalive_timeout",
+  tcp_keepalive: "so_keepalive",
+  maxconn: "max_conns",
+  slowstart: "slow_start",
+};
+
+function balanceKind(): ValueKind<Balance> {
+  const words = ["round_robin", "least_conn", "random"] as const;
+  const hint =
+    'write round_robin, least_conn, random, {hash: source}, {hash: uri} or {hash: "header:X-User"}';
+  const parse = (input: unknown): Parsed<Balance> => {
+    const word = words.find((candidate) => candidate === input);
+    if (word !== undefined) return parsed({ kind: word });
+    if (!isMap(input)) return refused(`${quoted(input)} is not a way to balance`, hint);
+    const hash = input.hash;
+    if (Object.keys(input).join() !== "hash" || typeof hash !== "string") {
+      return refused("the map must hold one key, hash", hint);
+    }
+    if (hash === "source" || hash === "uri") return parsed({ kind: "hash", key: hash });
+    const header = /^header:([!#$%&'*+.^_`|~0-9A-Za-z-]+)$/.exec(hash)?.[1];
+    if (header === undefined) return refused(`hash: ${quoted(hash)} is not source, uri or header:NAME`, hint);
+    return parsed({ kind: "hash", key: "header", header });
+  };
+  return value({
+    type: "`round_robin`, `least_conn`, `random` or `{ hash: KEY }`",
+    parse,
+    jsonSchema: {
+      anyOf: [
+        { enum: words },
+        {
+          type: "object",
+          additionalProperties: false,
+          required: ["hash"],
+          properties: { hash: { type: "string", pattern: "^(source|uri|header:.+)$" } },
+        },
+      ],
+    },
+  });
+}
+
+function isMap(input: unknown): input is Record<string, unknown> {
+  return typeof input === "object" && input !== null && !Array.isArray(input);
+}
+
+export function parseName(input: unknown): Parsed<string> {
+  const name = typeof input === "number" ? String(input) : input;
+  // Names become keys of objects; these three are never one's own.
+  const isReserved = name === "__proto__" || name === "constructor" || name === "prototype";
+  if (typeof name === "string" && !isReserved && new RegExp(NAME_PATTERN).test(name)) return parsed(name);
+  return refused(`${quoted(input)} is not a name`, "a name has 1 to 64 letters, digits, _, - and dots");
+}
+
+function parseRouteHost(input: unknown): Parsed<string> {
+  const host = typeof input === "string" ? input.toLowerCase() : "";
+  if (host === "*") return refused('"*" is not needed', "leave host out: the route then matches every host");
+  if (/:\d+$/.test(host))
+    return refused(`${quoted(input)} has a port`, "write the host alone: the port of Host is not compared");
+  const bare = host.startsWith("*.") ? host.slice(2) : host;
+  if (/^([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/.test(bare)) return parsed(host);
+  return refused(`${quoted(input)} is not a host`, "write api.example.org or *.example.org");
+}
+
+function parseRoutePath(input: unknown): Parsed<string> {
+  if (typeof input !== "string" || !input.startsWith("/")) {
+    return refused(`${quoted(input)} is not a path`, "a path begins with /");
+  }
+  return /^[!-~]+$/.test(input) && !/[?#]/.test(input)
+    ? parsed(input)
+    : refused(
+        `${quoted(input)} has characters that a path cannot have`,
+        "write the prefix as it is sent, percent-encoded and without a query",
+      );
+}
+
+function parseLogPath(input: unknown): Parsed<string> {
+  if (typeof input === "string" && input.startsWith("/")) return parsed(input);
+  return refused(`${quoted(input)} is not an absolute path`, "write /var/log/holdfast/access.log");
+}
+
+function parseUser(input: unknown): Parsed<string> {
+  if (typeof input === "string" && /^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/.test(input)) return parsed(input);
+  return refused(`${quoted(input)} is not a user name`, "write a name from /etc/passwd, such as nobody");
+}

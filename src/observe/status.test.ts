@@ -1,0 +1,80 @@
+/** Tests of status.ts and latency-quantile.ts. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { gatewayConfig } from "../testing/gateway-config.ts";
+import { closeCauseIndex } from "./close-cause.ts";
+import { CounterLayout, ListenerSlot, latencyBucket, ServerSlot, WorkerSlot } from "./counter-layout.ts";
+import { CounterLedger } from "./counter-ledger.ts";
+import { latencyQuantileMs } from "./latency-quantile.ts";
+import { statusDocument } from "./status.ts";
+
+test("statusDocument() gives ratios, quantiles and the causes that happened, most frequent first", () => {
+  const config = gatewayConfig();
+  const layout = new CounterLayout(config);
+  const counters = new Float64Array(layout.slotCount);
+  const base = layout.listenerBase(0);
+  counters[WorkerSlot.descriptorsInUse] = 12;
+  counters[base + ListenerSlot.requests] = 10;
+  counters[base + ListenerSlot.reusedRequests] = 9;
+  counters[base + ListenerSlot.latency + latencyBucket(3)] = 10;
+  counters[base + ListenerSlot.latencySumMs] = 30;
+  counters[base + ListenerSlot.closes + closeCauseIndex("peer-fin")] = 1;
+  counters[base + ListenerSlot.closes + closeCauseIndex("idle-timeout")] = 2;
+  counters[layout.serverBase(0, 0) + ServerSlot.passedOver] = 1;
+  const worker = {
+    index: 0,
+    pid: 77,
+    generation: 1,
+    state: "running",
+    startedAtMs: 500,
+    residentBytes: undefined,
+  } as const;
+  const status = statusDocument({
+    facts: {
+      version: "1",
+      pid: 1,
+      configFile: "f.yaml",
+      nowMs: 1_000,
+      startedAtMs: 0,
+      phase: "running",
+      phases: [],
+      generation: 1,
+      workers: [worker],
+      respawns: 0,
+      reloadsOk: 1,
+      reloadsFailed: 0,
+      lastReload: { atMs: 0, ok: true, lines: ["x"] },
+    },
+    config,
+    counters: new CounterLedger().total(config, [{ workerIndex: 0, config, counters }]),
+    workerBlocks: new Map([[77, counters]]),
+    addresses: new Map([["web", [{ family: "inet6", host: "::1", port: 81 }]]]),
+  });
+  assert.equal(status.workers[0]!.descriptorsInUse, 12);
+  assert.equal(status.workers[0]!.uptimeMs, 500);
+  const [listener] = status.listeners;
+  assert.deepEqual(listener!.addresses, ["[::1]:81"]);
+  assert.equal(listener!.reuseRatio, 0.9);
+  assert.deepEqual(listener!.latency, { meanMs: 3, p50Ms: 3.75, p99Ms: 4.975 });
+  assert.deepEqual(listener!.closes, [
+    { side: "gateway", cause: "idle-timeout", count: 2 },
+    { side: "client", cause: "peer-fin", count: 1 },
+  ]);
+  const [server] = status.pools[0]!.servers;
+  assert.equal(server!.state, "passed-over");
+  assert.equal(server!.reuseRatio, null);
+  assert.equal(server!.idleLimitMs, null);
+  assert.equal(server!.latency.p99Ms, null);
+  assert.deepEqual(status.reloads.last, { at: "1970-01-01T00:00:00.000Z", ok: true, lines: ["x"] });
+});
+
+test("latencyQuantileMs() interpolates within a bucket and stops at the last bound", () => {
+  const block = new Float64Array(17);
+  assert.equal(latencyQuantileMs(block, 0, 0.5), undefined);
+  block[latencyBucket(0.2)] = 1;
+  block[latencyBucket(75)] = 1;
+  assert.equal(latencyQuantileMs(block, 0, 0.5), 0.5);
+  assert.equal(latencyQuantileMs(block, 0, 0.75), 75);
+  block[latencyBucket(1e9)] = 100;
+  assert.equal(latencyQuantileMs(block, 0, 0.99), 60_000);
+});

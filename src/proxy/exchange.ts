@@ -1,0 +1,395 @@
+/**
+ * One request and its response, from the complete head to the last byte: which connection carries it, what happens when that
+ * connection fails, and how it is counted. The bytes are moved by request-relay.ts and response-relay.ts; whether a
+ * failed request may be sent again is decided by the table of retry-policy.ts.
+ *
+ * Exchanges are recycled (`ProxyServer.takeExchange`): the steady state allocates nothing per request. The head as it is sent
+ * to the server, and the first bytes of the body, stay in `request`, so that they can be sent again.
+ */
+import type { Backend } from "../balance/backend.ts";
+import { encodeErrorResponse } from "../http1/error-response.ts";
+import { clientPersistenceAfter, PERSISTENCE_DECISIONS, PersistenceLimit } from "../http1/persistence.ts";
+import { MethodCode } from "../http1/request-head.ts";
+import { latencyBucket, ListenerSlot, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
+import { Errno } from "../sys/errno.ts";
+import { allocate, type NativeBuffer } from "../sys/memory.ts";
+import type { ClientConnection } from "./client-connection.ts";
+import { Ending } from "./client-connection.ts";
+import { Cause } from "./failure.ts";
+import { MessageBody } from "./message-body.ts";
+import type { ProxyServer } from "./proxy-server.ts";
+import { finishUpstreamBody, relayResponse } from "./response-relay.ts";
+import { settleEnds } from "./tunnel.ts";
+import type { UpstreamConnection } from "./upstream-connection.ts";
+import { failConnect, failUpstream } from "./upstream-failure.ts";
+import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
+
+const REQUEST_BYTES_MIN = 4 * 1024;
+/** A recycled exchange gives larger buffers back. */
+const REQUEST_BYTES_KEPT = 16 * 1024;
+
+export class Exchange {
+  readonly proxy: ProxyServer;
+  client!: ClientConnection;
+  pool!: UpstreamPool;
+  upstream: UpstreamConnection | undefined = undefined;
+
+  // The request.
+  method = 0;
+  clientMinorVersion = 1;
+  requestConnectionOptions = 0;
+  isUpgradeAsked = false;
+  keyHash = 0;
+  readonly requestBody = new MessageBody();
+  /** Names that the client's Connection field nominated, for the trailers. */
+  requestNominatedNames: Uint8Array | undefined = undefined;
+  /** What is sent to the server: the rewritten head and the body, as far as `isReplayable`. */
+  request: NativeBuffer = allocate(REQUEST_BYTES_MIN);
+  requestEnd = 0;
+  requestHeadEnd = 0;
+  /** `request` still holds everything that was sent. */
+  isReplayable = true;
+  /** `request` has been handed to the upstream connection; further body bytes go there directly. */
+  isSending = false;
+  /** The server takes no more of the request; its response is still read. */
+  isRequestGivenUp = false;
+
+  // The response.
+  readonly responseBody = new MessageBody();
+  responseNominatedNames: Uint8Array | undefined = undefined;
+  responseFraming = 0;
+  status = 0;
+  hasResponseBytes = false;
+  isResponseHeadDone = false;
+  isResponseDone = false;
+  /** Index into PERSISTENCE_DECISIONS: what becomes of the client's connection. */
+  persistence = 0;
+  /** What becomes of the server's: a cause to close it, or -1. */
+  upstreamRetirement = -1;
+  wasReused = false;
+  /** How long the reused connection had been idle when the request was sent. */
+  upstreamIdleMs = 0;
+
+  // The tunnel after a 101.
+  isTunnel = false;
+  hasClientEnded = false;
+  hasUpstreamEnded = false;
+
+  // Tries.
+  readonly tried: Backend[] = [];
+  tries = 0;
+  /** How the last try failed, for the client: 502 or 504, 0 when none has. */
+  failureStatus = 0;
+  failureSentence = "";
+
+  startedMs = 0;
+  bytesToClient = 0;
+  server: PoolServer | undefined = undefined;
+  #isOver = true;
+
+  constructor(proxy: ProxyServer) {
+    this.proxy = proxy;
+  }
+
+  begin(client: ClientConnection): void {
+    this.client = client;
+    client.exchange = this;
+    this.startedMs = this.proxy.reactor.nowMs;
+    this.#isOver = false;
+    this.proxy.activeExchanges++;
+  }
+
+  /** Makes room in `request` for so many bytes in all, keeping what is there. */
+  reserveRequest(bytes: number): void {
+    if (bytes <= this.request.bytes.length) return;
+    const larger = allocate(Math.max(bytes, 2 * this.request.bytes.length));
+    larger.bytes.set(this.request.bytes.subarray(0, this.requestEnd));
+    this.request = larger;
+  }
+
+  /** The client's bytes are part of this request's body (and the server can take them). */
+  wantsRequestBody(): boolean {
+    return !this.requestBody.isComplete && !this.isRequestGivenUp;
+  }
+
+  get isIdempotent(): boolean {
+    return isIdempotentMethod(this.method);
+  }
+
+  // ── choosing a connection ────────────────────────────────────────────────────────────────────────────────
+
+  /** Sends the request to a server of the pool, for the first time or again. */
+  start(): void {
+    const { nowMs } = this.proxy.reactor;
+    const backend = this.pool.selector.select(nowMs, this.keyHash, this.tried);
+    if (backend === undefined) {
+      this.pool.count(PoolSlot.noServer, 1);
+      if (this.failureStatus !== 0) this.respond(this.failureStatus, `${this.failureSentence} No other server is available.`);
+      else this.respond(503, `No server of pool "${this.pool.config.name}" is available.`);
+      return;
+    }
+    this.tries++;
+    const server = this.pool.servers[backend.index]!;
+    const idle = this.pool.checkOut(server);
+    if (idle === undefined) this.#connect(server);
+    else this.#reuse(server, idle);
+  }
+
+  #reuse(server: PoolServer, idle: UpstreamConnection): void {
+    this.server = server;
+    this.upstream = idle;
+    this.wasReused = true;
+    this.upstreamIdleMs = this.proxy.reactor.nowMs - idle.idleSinceMs;
+    idle.exchange = this;
+    server.count(ServerSlot.connectionsReused, 1);
+    this.sendRequest();
+  }
+
+  #connect(server: PoolServer): void {
+    this.server = server;
+    this.wasReused = false;
+    const errno = this.pool.connect(server, this);
+    if (errno === 0) {
+      if (!this.requestBody.isComplete) this.client.pauseReading();
+      return;
+    }
+    if (errno === Errno.EMFILE || errno === Errno.ENFILE) {
+      this.proxy.handleDescriptorsExhausted();
+      this.respond(503, "The gateway has no free descriptor for a connection to the server.");
+      return;
+    }
+    this.handleConnectFailure(errno);
+  }
+
+  /** The connection is usable: everything gathered so far is sent. */
+  sendRequest(): void {
+    const upstream = this.upstream!;
+    upstream.requestCount++;
+    upstream.bytesSentBeforeRequest = upstream.bytesSent;
+    this.server!.count(ServerSlot.requests, 1);
+    this.isSending = true;
+    const errno = upstream.write(this.request, 0, this.requestEnd);
+    if (errno !== 0) {
+      this.handleSendFailure(-errno);
+      return;
+    }
+    if (upstream.isBlocked) upstream.armSendTimeout();
+    else this.handleUpstreamDrained();
+  }
+
+  /** The server has taken everything so far: wait for its response, or go on with the body. */
+  handleUpstreamDrained(): void {
+    const { upstream } = this;
+    if (upstream === undefined) return;
+    if (this.isTunnel) {
+      if (!this.hasClientEnded) this.client.resumeReading();
+      settleEnds(this);
+    } else if (this.requestBody.isComplete) upstream.armReadTimeout();
+    else {
+      upstream.cancelTimeout();
+      this.client.resumeReading();
+      this.armClientBodyTimeout();
+    }
+  }
+
+  armClientBodyTimeout(): void {
+    const { client } = this;
+    if (!client.isBlocked) this.proxy.reactor.timers.arm(client, client.listener.config.clientBodyTimeoutMs);
+  }
+
+  /** The client has taken everything so far: read on from the server. */
+  handleClientDrained(): void {
+    const { upstream } = this;
+    if (upstream === undefined) return;
+    if (this.isTunnel) {
+      this.client.noteTunnelActivity();
+      if (!this.hasUpstreamEnded) upstream.resumeReading();
+      settleEnds(this);
+      return;
+    }
+    upstream.resumeReading();
+    upstream.armReadTimeout();
+    if (this.wantsRequestBody()) this.armClientBodyTimeout();
+  }
+
+  // ── what the server does ─────────────────────────────────────────────────────────────────────────────────
+
+  handleResponseBytes(start: number, end: number): void {
+    this.hasResponseBytes = true;
+    relayResponse(this, start, end);
+  }
+
+  /** The server ended its direction: the end of a close-delimited body, or a failure. */
+  handleUpstreamEnd(): void {
+    if (this.isResponseHeadDone && finishUpstreamBody(this)) return;
+    const isStale = this.wasReused && !this.hasResponseBytes;
+    this.handleUpstreamFailure(isStale ? Cause.UPSTREAM_FIN_STALE : Cause.UPSTREAM_FIN_EARLY, 0);
+  }
+
+  handleSendFailure(errno: number): void {
+    this.isRequestGivenUp = true;
+    if (!this.requestBody.isComplete) this.client.pauseReading();
+    this.upstream!.handleSendFailure(errno);
+  }
+
+  handleConnectFailure(errno: number): void {
+    failConnect(this, errno);
+  }
+
+  handleUpstreamFailure(cause: number, errno: number): void {
+    failUpstream(this, cause, errno);
+  }
+
+  handleUpstreamTimeout(wasBlocked: boolean): void {
+    this.handleUpstreamFailure(wasBlocked ? Cause.UPSTREAM_SEND_TIMEOUT : Cause.UPSTREAM_READ_TIMEOUT, 0);
+  }
+
+  handleClientBodyTimeout(): void {
+    this.endEarly(408, "The request body stopped arriving (client_body_timeout).", Cause.BODY_TIMEOUT);
+  }
+
+  /** Leaves the present upstream connection for good. */
+  dropUpstream(cause: number): void {
+    const { upstream } = this;
+    this.upstream = undefined;
+    this.isSending = false;
+    upstream?.close(cause);
+  }
+
+  /** Sends the request once more: on a fresh connection to the same server, or to another one. */
+  retry(toSameServer: boolean): void {
+    this.isRequestGivenUp = false;
+    const server = this.server!;
+    if (toSameServer) this.#connect(server);
+    else {
+      this.tried.push(server.backend);
+      this.start();
+    }
+  }
+
+  // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Answers in place of a server. The connection persists when the request was read whole and the client lets it. */
+  respond(status: number, sentence: string, closeCause = Cause.REQUEST_REJECTED): void {
+    const { client, proxy } = this;
+    this.dropUpstream(Cause.UPSTREAM_REQUEST_UNFINISHED);
+    this.status = status;
+    this.decidePersistence(true);
+    const persists = PERSISTENCE_DECISIONS[this.persistence]!.persists && this.clientMinorVersion === 1;
+    const response = encodeErrorResponse(status, sentence, {
+      isHead: this.method === MethodCode.HEAD,
+      close: !persists,
+      date: proxy.date(),
+    });
+    this.bytesToClient += response.length;
+    if (!client.send(proxy.place(response), 0, response.length)) return;
+    this.finish(persists ? Ending.PERSIST : Ending.LINGER, persists ? -1 : closeCause);
+  }
+
+  /** The request cannot go on: an answer of our own while none has begun, else the connection is cut. */
+  endEarly(status: number, sentence: string, closeCause: number): void {
+    if (this.isResponseHeadDone) this.client.abort(closeCause);
+    else this.respond(status, sentence, closeCause);
+  }
+
+  /** Sets `persistence` from the request, what is known of the response, and the listener's limits. */
+  decidePersistence(isSelfDelimited: boolean): void {
+    const { client } = this;
+    const { config } = client.listener;
+    let limits = 0;
+    if (!this.requestBody.isComplete) limits |= PersistenceLimit.UNREAD_BODY;
+    if (this.proxy.isDraining) limits |= PersistenceLimit.DRAINING;
+    if (config.keepaliveTimeoutMs === 0) limits |= PersistenceLimit.DISABLED;
+    if (config.keepaliveRequests !== 0 && client.requestCount >= config.keepaliveRequests) limits |= PersistenceLimit.REQUESTS;
+    if (config.keepaliveTimeMs !== 0) {
+      const ageMs = this.proxy.reactor.nowMs - client.acceptedAtSeconds * 1000;
+      if (ageMs >= config.keepaliveTimeMs) limits |= PersistenceLimit.AGE;
+    }
+    this.persistence = clientPersistenceAfter(
+      this.clientMinorVersion,
+      this.requestConnectionOptions,
+      isSelfDelimited,
+      limits,
+    );
+  }
+
+  /** Counts the exchange, gives it back, and lets the client's connection go on as `ending` says. */
+  finish(ending: number, cause: number): void {
+    if (this.#isOver) return;
+    const { client } = this;
+    this.#record(cause);
+    this.#recycle();
+    client.finishAfterFlush(ending, cause);
+  }
+
+  /** The client is gone: nobody wants the rest. */
+  abandon(cause: number): void {
+    if (this.#isOver) return;
+    this.dropUpstream(Cause.CLIENT_GONE);
+    this.#record(cause);
+    this.#recycle();
+  }
+
+  #record(cause: number): void {
+    const { client, proxy, server } = this;
+    const { listener } = client;
+    const latencyMs = proxy.reactor.nowMs - this.startedMs;
+    const bucket = latencyBucket(latencyMs);
+    if (this.status !== 0) {
+      listener.countResponse(this.status);
+      listener.count(ListenerSlot.latencySumMs, latencyMs);
+      listener.count(ListenerSlot.latency + bucket, 1);
+      if (server !== undefined && this.isResponseHeadDone) {
+        server.count(ServerSlot.latencySumMs, latencyMs);
+        server.count(ServerSlot.latency + bucket, 1);
+        if (this.status >= 500) server.count(ServerSlot.responses5xx, 1);
+      }
+    }
+    if (proxy.accessLog !== undefined) proxy.accessLog.record(this, latencyMs, cause);
+  }
+
+  #recycle(): void {
+    this.#isOver = true;
+    this.proxy.activeExchanges--;
+    this.upstream = undefined;
+    this.server = undefined;
+    this.requestNominatedNames = undefined;
+    this.responseNominatedNames = undefined;
+    this.isUpgradeAsked = false;
+    this.requestEnd = 0;
+    this.isReplayable = true;
+    this.isSending = false;
+    this.isRequestGivenUp = false;
+    this.status = 0;
+    this.hasResponseBytes = false;
+    this.isResponseHeadDone = false;
+    this.isResponseDone = false;
+    this.upstreamRetirement = -1;
+    this.wasReused = false;
+    this.isTunnel = false;
+    this.hasClientEnded = false;
+    this.hasUpstreamEnded = false;
+    this.tried.length = 0;
+    this.tries = 0;
+    this.failureStatus = 0;
+    this.bytesToClient = 0;
+    this.keyHash = 0;
+    if (this.request.bytes.length > REQUEST_BYTES_KEPT) this.request = allocate(REQUEST_BYTES_MIN);
+    this.proxy.giveBack(this);
+  }
+}
+
+/** RFC 9110 §9.2.2. */
+export function isIdempotentMethod(method: number): boolean {
+  switch (method) {
+    case MethodCode.GET:
+    case MethodCode.HEAD:
+    case MethodCode.PUT:
+    case MethodCode.DELETE:
+    case MethodCode.OPTIONS:
+    case MethodCode.TRACE:
+      return true;
+    default:
+      return false;
+  }
+}

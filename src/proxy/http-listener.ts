@@ -1,0 +1,187 @@
+/**
+ * A listener of kind `http` in one worker: accepts connections on its inherited sockets, and holds what its connections share:
+ * configuration, routes, counters. Accepting survives a full descriptor table without spinning: it makes room by closing
+ * the connections that have been idle longest, and rests for a moment.
+ */
+import type { HttpListenerConfig, ListenerConfig } from "../config/types.ts";
+import { type CounterLayout, ListenerSlot } from "../observe/counter-layout.ts";
+import type { EventHandler } from "../reactor/reactor.ts";
+import { Timed } from "../reactor/timer-wheel.ts";
+import { EPOLLEXCLUSIVE, EPOLLIN } from "../sys/epoll.ts";
+import { Errno } from "../sys/errno.ts";
+import { AF_INET, decodeSocketAddress } from "../sys/sockaddr.ts";
+import { accept, acceptedPeer, close } from "../sys/socket.ts";
+import { CidrSet } from "./cidr-set.ts";
+import { ClientConnection } from "./client-connection.ts";
+import type { ProxyServer } from "./proxy-server.ts";
+import { RouteTable } from "./routes.ts";
+import type { UpstreamPool } from "./upstream-pool.ts";
+
+/** Connections accepted per event at most, so that a burst does not keep the others waiting. */
+const ACCEPTS_PER_EVENT = 32;
+/** How long accepting rests when descriptors have run out (nginx: accept_mutex_delay, 500 ms). */
+const REST_MS = 100;
+
+/** One inherited listening socket. */
+class Acceptor extends Timed implements EventHandler {
+  readonly fd: number;
+  readonly #listener: HttpListener;
+  #isRegistered = false;
+
+  constructor(fd: number, listener: HttpListener) {
+    super();
+    this.fd = fd;
+    this.#listener = listener;
+  }
+
+  start(): void {
+    this.#listener.server.reactor.register(this.fd, EPOLLIN | EPOLLEXCLUSIVE, this);
+    this.#isRegistered = true;
+  }
+
+  /** Stops for good, after taking what is in the queue; the supervisor and other workers keep the socket. */
+  stop(): void {
+    if (this.#isRegistered) this.handleEvents();
+    this.#rest();
+    this.#listener.server.reactor.timers.remove(this);
+    close(this.fd);
+  }
+
+  handleEvents(): void {
+    for (let count = 0; count < ACCEPTS_PER_EVENT; count++) {
+      const fd = accept(this.fd);
+      if (fd >= 0) this.#listener.adopt(fd);
+      else if (fd === -Errno.EMFILE || fd === -Errno.ENFILE || fd === -Errno.ENOBUFS || fd === -Errno.ENOMEM) {
+        this.#listener.server.handleDescriptorsExhausted();
+        this.#rest();
+        this.#listener.server.reactor.timers.arm(this, REST_MS);
+        return;
+      } else if (fd === -Errno.EAGAIN) return;
+      // ECONNABORTED, EPROTO, a network error of the new connection: accept(2) says to go on as with EAGAIN.
+    }
+  }
+
+  override handleTimeout(): void {
+    if (!this.#isRegistered) this.start();
+  }
+
+  #rest(): void {
+    if (this.#isRegistered) this.#listener.server.reactor.unregister(this.fd);
+    this.#isRegistered = false;
+  }
+}
+
+export class HttpListener {
+  readonly name: string;
+  readonly config: HttpListenerConfig;
+  readonly server: ProxyServer;
+  readonly routes: RouteTable;
+  connectionCount = 0;
+  readonly #pools: readonly UpstreamPool[];
+  readonly #trusted: CidrSet;
+  readonly #counters: Float64Array;
+  readonly #base: number;
+  #acceptors: Acceptor[] = [];
+
+  constructor(config: ListenerConfig, index: number, server: ProxyServer, layout: CounterLayout) {
+    this.name = config.name;
+    this.config = config.http;
+    this.server = server;
+    this.routes = new RouteTable(config.http.routes);
+    this.#pools = config.http.routes.map((route) => server.poolNamed(route.pool));
+    this.#trusted = new CidrSet(config.http.trustedProxies);
+    this.#counters = server.counters;
+    this.#base = layout.listenerBase(index);
+  }
+
+  addSocket(fd: number): void {
+    const acceptor = new Acceptor(fd, this);
+    acceptor.start();
+    this.#acceptors.push(acceptor);
+  }
+
+  stopAccepting(): void {
+    for (const acceptor of this.#acceptors) acceptor.stop();
+    this.#acceptors = [];
+  }
+
+  poolOfRoute(routeIndex: number): UpstreamPool {
+    return this.#pools[routeIndex]!;
+  }
+
+  /** The peer was just accepted; its address is in `acceptedPeer`. */
+  adopt(fd: number): void {
+    const { server } = this;
+    const { bytes } = acceptedPeer;
+    this.count(ListenerSlot.accepted, 1);
+    this.connectionCount++;
+    server.connectionCount++;
+    const id = ++server.lastConnectionId;
+    let connection: ClientConnection;
+    if (bytes[0] === AF_INET && bytes[1] === 0) {
+      const ipv4 = (bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!;
+      connection = new ClientConnection(fd, this, ipv4, undefined, (bytes[2]! << 8) | bytes[3]!, id);
+    } else {
+      const peer = decodeSocketAddress(bytes, bytes.readUInt32LE(128));
+      const text = peer.family === "unix" ? "unix:" : peer.host;
+      connection = new ClientConnection(fd, this, 0, text, peer.family === "unix" ? 0 : peer.port, id);
+    }
+    connection.open();
+  }
+
+  handleClosed(_connection: ClientConnection): void {
+    this.connectionCount--;
+    this.server.handleClientClosed();
+  }
+
+  /** Whether the peer's own X-Forwarded-Proto and -Host are believed (`trusted_proxies`). */
+  trusts(client: ClientConnection): boolean {
+    if (this.#trusted.isEmpty) return false;
+    return client.peerText === undefined
+      ? this.#trusted.hasIpv4(client.peerIpv4)
+      : this.#trusted.hasText(client.peerText);
+  }
+
+  /** Writes the client's address as text; its length, 0 for a UNIX socket. */
+  writePeerAddress(client: ClientConnection, target: Uint8Array): number {
+    const { peerText } = client;
+    if (peerText === undefined) return writeIpv4(client.peerIpv4, target);
+    if (peerText === "unix:") return 0;
+    for (let index = 0; index < peerText.length; index++) target[index] = peerText.charCodeAt(index);
+    return peerText.length;
+  }
+
+  count(slot: number, amount: number): void {
+    this.#counters[this.#base + slot]! += amount;
+  }
+
+  countResponse(status: number): void {
+    const slot = STATUS_SLOT[Math.floor(status / 100)];
+    if (slot !== undefined) this.#counters[this.#base + slot]! += 1;
+  }
+
+  countClose(cause: number): void {
+    this.#counters[this.#base + ListenerSlot.closes + cause]! += 1;
+  }
+}
+
+const STATUS_SLOT = [
+  undefined,
+  ListenerSlot.responses1xx,
+  ListenerSlot.responses2xx,
+  ListenerSlot.responses3xx,
+  ListenerSlot.responses4xx,
+  ListenerSlot.responses5xx,
+] as const;
+
+function writeIpv4(address: number, target: Uint8Array): number {
+  let offset = 0;
+  for (let shift = 24; shift >= 0; shift -= 8) {
+    const octet = (address >>> shift) & 255;
+    if (octet >= 100) target[offset++] = 48 + ((octet / 100) | 0);
+    if (octet >= 10) target[offset++] = 48 + (((octet / 10) | 0) % 10);
+    target[offset++] = 48 + (octet % 10);
+    if (shift > 0) target[offset++] = 46;
+  }
+  return offset;
+}

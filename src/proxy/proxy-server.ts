@@ -1,0 +1,239 @@
+/**
+ * The HTTP data plane of one worker: what all connections share (arena, parsers, counters, pools, clock of the Date header)
+ * and how it starts, drains and stops. Built by daemon/worker.ts from the configuration it was sent.
+ */
+import type { GatewayConfig } from "../config/types.ts";
+import { RequestForwarding, ResponseForwarding } from "../http1/head-writer.ts";
+import { RequestHead } from "../http1/request-head.ts";
+import { ResponseHead } from "../http1/response-head.ts";
+import { CounterLayout, ServerSlot, WorkerSlot } from "../observe/counter-layout.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { Timed } from "../reactor/timer-wheel.ts";
+import type { NativeBuffer } from "../sys/memory.ts";
+import { allocate } from "../sys/memory.ts";
+import type { AccessLog } from "./access-log.ts";
+import { type Arena, createArena, SCRATCH_BYTES } from "./arena.ts";
+import { ClientConnection, ClientState } from "./client-connection.ts";
+import { Exchange } from "./exchange.ts";
+import { Cause } from "./failure.ts";
+import { HttpListener } from "./http-listener.ts";
+import { UpstreamPool } from "./upstream-pool.ts";
+
+/** Recycled exchanges kept for reuse. */
+const SPARE_EXCHANGES_MAX = 1024;
+const GAUGES_EVERY_MS = 1000;
+/** How many idle connections make room when descriptors have run out. */
+const EVICTIONS = 32;
+/** The address of a client as text: an IPv6 address with a zone is shorter than this. */
+const ADDRESS_TEXT_BYTES = 64;
+
+export class ProxyServer {
+  readonly reactor: Reactor;
+  readonly config: GatewayConfig;
+  readonly counters: Float64Array;
+  readonly arena: Arena = createArena();
+  readonly requestHead = new RequestHead();
+  readonly responseHead = new ResponseHead();
+  readonly forwarding = new RequestForwarding();
+  readonly responseForwarding = new ResponseForwarding();
+  readonly pools: readonly UpstreamPool[];
+  readonly listeners: readonly HttpListener[];
+  readonly accessLog: AccessLog | undefined;
+  isDraining = false;
+  activeExchanges = 0;
+  connectionCount = 0;
+  lastConnectionId = 0;
+  /** Called once the drain is complete. */
+  onDrained: (() => void) | undefined;
+  readonly #spareExchanges: Exchange[] = [];
+  readonly #drainSteps: DrainTimer;
+  #date: Uint8Array = new Uint8Array(0);
+  #dateSecond = -1;
+  #own: NativeBuffer = allocate(4096);
+
+  constructor(
+    reactor: Reactor,
+    config: GatewayConfig,
+    counters: Float64Array,
+    accessLog: AccessLog | undefined,
+    random: () => number,
+  ) {
+    this.reactor = reactor;
+    this.config = config;
+    this.counters = counters;
+    this.accessLog = accessLog;
+    this.forwarding.clientAddress = new Uint8Array(ADDRESS_TEXT_BYTES);
+    const layout = new CounterLayout(config);
+    this.pools = config.pools.map((pool, index) => new UpstreamPool(pool, index, this, layout, random));
+    this.listeners = config.listeners.map((listener, index) => new HttpListener(listener, index, this, layout));
+    this.#drainSteps = new DrainTimer(this);
+    reactor.timers.arm(new GaugeTimer(this), GAUGES_EVERY_MS);
+  }
+
+  poolNamed(name: string): UpstreamPool {
+    const pool = this.pools.find((candidate) => candidate.config.name === name);
+    if (pool === undefined) throw new Error(`no pool is named ${name}`);
+    return pool;
+  }
+
+  // ── exchanges ────────────────────────────────────────────────────────────────────────────────────────────
+
+  takeExchange(): Exchange {
+    return this.#spareExchanges.pop() ?? new Exchange(this);
+  }
+
+  giveBack(exchange: Exchange): void {
+    if (this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
+  }
+
+  // ── what responses need ──────────────────────────────────────────────────────────────────────────────────
+
+  /** `Date: …\r\n` of the present second (RFC 9110 §6.6.1). */
+  date(): Uint8Array {
+    const second = Math.floor((performance.timeOrigin + this.reactor.nowMs) / 1000);
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second;
+      this.#date = new TextEncoder().encode(`Date: ${new Date(second * 1000).toUTCString()}\r\n`);
+    }
+    return this.#date;
+  }
+
+  /** Bytes of our own making at an address that send(2) can take; valid until the next call. */
+  place(bytes: Uint8Array): NativeBuffer {
+    if (bytes.length > this.#own.bytes.length) this.#own = allocate(2 * bytes.length);
+    this.#own.bytes.set(bytes);
+    return this.#own;
+  }
+
+  /** A head of RESPONSE_HEAD_BYTES_MAX and our own lines always fit; anything else is a bug. */
+  assertScratch(bytes: number): void {
+    if (bytes > SCRATCH_BYTES) throw new Error(`a response head of ${bytes} bytes does not fit the scratch region`);
+  }
+
+  // ── running out, draining, stopping ──────────────────────────────────────────────────────────────────────
+
+  /** EMFILE: close what has been idle longest, so that whoever asks next is served. */
+  handleDescriptorsExhausted(): void {
+    this.counters[WorkerSlot.descriptorExhaustions]! += 1;
+    let evicted = 0;
+    for (const pool of this.pools) evicted += pool.closeOldestIdle(EVICTIONS / 2, Cause.OUT_OF_DESCRIPTORS);
+    const idle = this.#idleClients().filter((client) => client.requestCount > 0);
+    idle.sort((a, b) => a.idleSinceMs - b.idleSinceMs);
+    for (const client of idle.slice(0, Math.max(1, EVICTIONS - evicted))) client.close(Cause.OUT_OF_DESCRIPTORS);
+  }
+
+  #idleClients(): ClientConnection[] {
+    const idle: ClientConnection[] = [];
+    for (let fd = 0; fd < this.reactor.descriptorEnd; fd++) {
+      const handler = this.reactor.handlerOf(fd);
+      if (handler instanceof ClientConnection && handler.state === ClientState.IDLE) idle.push(handler);
+    }
+    return idle;
+  }
+
+  #clients(): ClientConnection[] {
+    const clients: ClientConnection[] = [];
+    for (let fd = 0; fd < this.reactor.descriptorEnd; fd++) {
+      const handler = this.reactor.handlerOf(fd);
+      if (handler instanceof ClientConnection) clients.push(handler);
+    }
+    return clients;
+  }
+
+  /**
+   * Stops accepting, answers what comes with `Connection: close`, and ends. A client that is idle may be sending its next
+   * request this very moment, so it gets the first half of the time to be told on a response; the silent ones are
+   * then closed with FIN, and read for a while. At the deadline everything that is left is cut.
+   */
+  drain(deadlineMs: number): void {
+    if (this.isDraining) return;
+    this.isDraining = true;
+    for (const listener of this.listeners) listener.stopAccepting();
+    this.#drainSteps.start(deadlineMs);
+    this.checkDrained();
+  }
+
+  closeIdleClients(): void {
+    for (const client of this.#idleClients()) client.closeIdle(Cause.DRAIN);
+  }
+
+  cutClients(): void {
+    for (const client of this.#clients()) client.abort(Cause.SHUTDOWN);
+  }
+
+  handleClientClosed(): void {
+    this.connectionCount--;
+    if (this.isDraining) this.checkDrained();
+  }
+
+  checkDrained(): void {
+    if (this.connectionCount > 0 || this.onDrained === undefined) return;
+    const { onDrained } = this;
+    this.onDrained = undefined;
+    for (const pool of this.pools) pool.closeOldestIdle(Number.MAX_SAFE_INTEGER, Cause.UPSTREAM_DRAIN);
+    this.#drainSteps.stop();
+    onDrained();
+  }
+
+  /** Values that are cheaper to look up once a second than to keep up to date. */
+  writeGauges(): void {
+    const { counters, reactor } = this;
+    counters[WorkerSlot.loopIterations] = reactor.turns;
+    counters[WorkerSlot.loopLagMsMax] = reactor.busyMsMax;
+    reactor.busyMsMax = 0;
+    counters[WorkerSlot.descriptorsInUse] = reactor.descriptorCount;
+    counters[WorkerSlot.lastLoopAtMs] = performance.timeOrigin + reactor.nowMs;
+    counters[WorkerSlot.activeExchanges] = this.activeExchanges;
+    counters[WorkerSlot.timersArmed] = reactor.timers.linkedCount;
+    counters[WorkerSlot.heapBytes] = process.memoryUsage().heapUsed;
+    for (const pool of this.pools) {
+      for (const server of pool.servers) {
+        server.set(ServerSlot.passedOver, server.backend.isPassedOver(reactor.nowMs) ? 1 : 0);
+        server.set(ServerSlot.idleLimitMs, server.learned.limitMs(reactor.nowMs));
+      }
+    }
+  }
+}
+
+class GaugeTimer extends Timed {
+  readonly #server: ProxyServer;
+  constructor(server: ProxyServer) {
+    super();
+    this.#server = server;
+  }
+  override handleTimeout(): void {
+    this.#server.writeGauges();
+    this.#server.reactor.timers.arm(this, GAUGES_EVERY_MS);
+  }
+}
+
+/** The two moments of a drain: half-time for idle clients, the deadline for everybody. */
+class DrainTimer extends Timed {
+  readonly #server: ProxyServer;
+  #secondHalfMs = 0;
+  #isSecondHalf = false;
+
+  constructor(server: ProxyServer) {
+    super();
+    this.#server = server;
+  }
+
+  start(deadlineMs: number): void {
+    this.#secondHalfMs = deadlineMs / 2;
+    this.#server.reactor.timers.arm(this, deadlineMs / 2);
+  }
+
+  stop(): void {
+    this.#server.reactor.timers.remove(this);
+  }
+
+  override handleTimeout(): void {
+    if (this.#isSecondHalf) {
+      this.#server.cutClients();
+      return;
+    }
+    this.#isSecondHalf = true;
+    this.#server.reactor.timers.arm(this, this.#secondHalfMs);
+    this.#server.closeIdleClients();
+  }
+}

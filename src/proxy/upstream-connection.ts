@@ -1,0 +1,212 @@
+/**
+ * One connection to a server: carries one exchange at a time and is kept in the pool between them (RFC 9112 §9.3).
+ * It owns the socket, its timer and its counters; what the bytes mean is the exchange's business.
+ *
+ *   CONNECTING → BUSY ⇄ IDLE (in the pool)        BUSY → TUNNEL        any → CLOSED
+ */
+import { ServerSlot } from "../observe/counter-layout.ts";
+import type { Reactor } from "../reactor/reactor.ts";
+import { Stream } from "../reactor/stream.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../sys/epoll.ts";
+import { Errno } from "../sys/errno.ts";
+import { peek, recv } from "../sys/socket.ts";
+import { takeSocketError } from "../sys/socket-options.ts";
+import { getTcpInfo } from "../sys/tcp-info.ts";
+import { READ_BYTES, RECEIVE_START } from "./arena.ts";
+import type { Exchange } from "./exchange.ts";
+import { Cause, upstreamFailureCause } from "./failure.ts";
+import type { IdleConnection } from "./idle-pool.ts";
+import { relayUpstreamTunnel } from "./tunnel.ts";
+import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
+
+export const UpstreamState = { CONNECTING: 0, BUSY: 1, IDLE: 2, TUNNEL: 3, CLOSED: 4 } as const;
+
+export class UpstreamConnection extends Stream implements IdleConnection {
+  idlePrev: IdleConnection | undefined = undefined;
+  idleNext: IdleConnection | undefined = undefined;
+  serverPrev: IdleConnection | undefined = undefined;
+  serverNext: IdleConnection | undefined = undefined;
+  idleBackendIndex = -1;
+
+  readonly pool: UpstreamPool;
+  readonly server: PoolServer;
+  state: number = UpstreamState.CONNECTING;
+  exchange: Exchange | undefined = undefined;
+  requestCount = 0;
+  /** Whole milliseconds of the loop's clock. */
+  readonly openedAtMs: number;
+  /** `keepalive_time` of this connection, spread so that connections opened together do not end together. */
+  readonly ageMsMax: number;
+  idleSinceMs = 0;
+  /** Bytes the kernel took, in all; the proof of non-delivery compares it with TCP_INFO. */
+  bytesSent = 0;
+  bytesSentBeforeRequest = 0;
+  #held: Uint8Array | undefined = undefined;
+
+  constructor(fd: number, pool: UpstreamPool, server: PoolServer, nowMs: number, ageMsMax: number) {
+    super(fd, EPOLLIN | EPOLLOUT);
+    this.pool = pool;
+    this.server = server;
+    this.openedAtMs = Math.floor(nowMs);
+    this.ageMsMax = ageMsMax;
+  }
+
+  protected override reactor(): Reactor {
+    return this.pool.proxy.reactor;
+  }
+
+  open(): void {
+    this.reactor().register(this.fd, EPOLLIN | EPOLLOUT, this);
+    this.reactor().timers.arm(this, this.pool.config.connectTimeoutMs);
+  }
+
+  get wasReused(): boolean {
+    return this.requestCount > 1;
+  }
+
+  // ── events ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  override handleEvents(mask: number): void {
+    if (this.state === UpstreamState.CONNECTING) this.#handleConnectResult(mask);
+    else super.handleEvents(mask);
+  }
+
+  #handleConnectResult(mask: number): void {
+    const errno = (mask & (EPOLLERR | EPOLLHUP)) !== 0 ? takeSocketError(this.fd) : 0;
+    if (errno !== 0 || (mask & EPOLLOUT) === 0) {
+      this.exchange!.handleConnectFailure(errno === 0 ? Errno.ECONNRESET : errno);
+      return;
+    }
+    this.state = UpstreamState.BUSY;
+    this.reactor().timers.cancel(this);
+    this.handleWritable();
+    this.exchange!.sendRequest();
+  }
+
+  protected override handleReadable(): void {
+    if (this.state === UpstreamState.BUSY) this.#readResponse();
+    else if (this.state === UpstreamState.IDLE) this.#readWhileIdle();
+    else if (this.state === UpstreamState.TUNNEL) relayUpstreamTunnel(this.exchange!);
+  }
+
+  #readResponse(): void {
+    const { arena } = this.pool.proxy;
+    const heldLength = this.unhold();
+    const received = recv(this.fd, arena.address + RECEIVE_START + heldLength, READ_BYTES);
+    const exchange = this.exchange!;
+    if (received > 0) {
+      this.server.count(ServerSlot.bytesReceived, received);
+      exchange.handleResponseBytes(RECEIVE_START, RECEIVE_START + heldLength + received);
+    } else if (received === 0) exchange.handleUpstreamEnd();
+    else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
+    else if (heldLength > 0) this.hold(RECEIVE_START, RECEIVE_START + heldLength);
+  }
+
+  /** In the pool, any readability is the end: FIN, RST, or bytes that are nobody's response (RFC 9112 §9.2). */
+  #readWhileIdle(): void {
+    const { arena, reactor } = this.pool.proxy;
+    const received = recv(this.fd, arena.address + RECEIVE_START, READ_BYTES);
+    if (received === -Errno.EAGAIN) return;
+    if (received === 0) {
+      this.server.learned.handleIdleFin(reactor.nowMs, reactor.nowMs - this.idleSinceMs);
+      this.close(Cause.UPSTREAM_FIN_IDLE);
+    } else if (received > 0) this.close(Cause.UPSTREAM_STRAY_BYTES);
+    else this.handleFailure(-received);
+  }
+
+  /** True when nothing has arrived on the idle connection: no FIN, no RST, no stray byte. */
+  isQuiet(): boolean {
+    const { arena } = this.pool.proxy;
+    return peek(this.fd, arena.address + RECEIVE_START, 1) === -Errno.EAGAIN;
+  }
+
+  protected override handleDrained(): void {
+    this.exchange?.handleUpstreamDrained();
+  }
+
+  protected override handleFailure(errno: number): void {
+    if (this.state === UpstreamState.CLOSED) return;
+    const actual = errno === 0 ? takeSocketError(this.fd) : errno;
+    if (actual === 0) {
+      this.handleReadable();
+      return;
+    }
+    const hadDataInFlight = actual === Errno.ETIMEDOUT && (getTcpInfo(this.fd)?.retransmits ?? 0) > 0;
+    const cause = upstreamFailureCause(actual, hadDataInFlight);
+    const { exchange } = this;
+    if (exchange === undefined) this.close(cause);
+    else exchange.handleUpstreamFailure(cause, actual);
+  }
+
+  /** A send failed: what the server had sent before is still in the socket and may be the response (a 413, say). */
+  handleSendFailure(errno: number): void {
+    const { arena } = this.pool.proxy;
+    const heldLength = this.unhold();
+    const received = recv(this.fd, arena.address + RECEIVE_START + heldLength, READ_BYTES);
+    if (received > 0) this.exchange!.handleResponseBytes(RECEIVE_START, RECEIVE_START + heldLength + received);
+    else if (received === 0) this.exchange!.handleUpstreamEnd();
+    else this.handleFailure(received === -Errno.EAGAIN ? errno : -received);
+  }
+
+  protected override noteSent(bytes: number): void {
+    this.bytesSent += bytes;
+    this.server.count(ServerSlot.bytesSent, bytes);
+    if (this.isBlocked) this.armSendTimeout();
+  }
+
+  override handleTimeout(): void {
+    const { exchange } = this;
+    if (this.state === UpstreamState.IDLE) this.close(this.pool.idleRetirementCause(this));
+    else if (this.state === UpstreamState.CONNECTING) exchange!.handleConnectFailure(Errno.ETIMEDOUT);
+    else if (exchange !== undefined) exchange.handleUpstreamTimeout(this.isBlocked);
+  }
+
+  armReadTimeout(): void {
+    this.reactor().timers.arm(this, this.pool.config.readTimeoutMs);
+  }
+
+  armSendTimeout(): void {
+    this.reactor().timers.arm(this, this.pool.config.sendTimeoutMs);
+  }
+
+  cancelTimeout(): void {
+    this.reactor().timers.cancel(this);
+  }
+
+  // ── bytes that wait for the rest of a head ───────────────────────────────────────────────────────────────
+
+  hold(start: number, end: number): void {
+    this.#held = this.pool.proxy.arena.bytes.slice(start, end);
+  }
+
+  /** Puts held bytes back at RECEIVE_START; their number. */
+  unhold(): number {
+    const held = this.#held;
+    if (held === undefined) return 0;
+    this.pool.proxy.arena.bytes.set(held, RECEIVE_START);
+    this.#held = undefined;
+    return held.length;
+  }
+
+  /** The server had closed before its TCP saw our request: it cannot have acted on it (see retry-policy.ts). */
+  isProvablyUnprocessed(): boolean {
+    const info = getTcpInfo(this.fd);
+    // On an active open the SYN counts as one acknowledged byte.
+    return info !== undefined && info.bytesAcked <= this.bytesSentBeforeRequest + 1;
+  }
+
+  /** Leaves its exchange, if any, and closes. */
+  close(cause: number): void {
+    if (this.state === UpstreamState.CLOSED) return;
+    const { reactor } = this.pool.proxy;
+    if (this.state === UpstreamState.IDLE) this.pool.forgetIdle(this);
+    else this.pool.releaseBusy(this.server);
+    this.state = UpstreamState.CLOSED;
+    this.exchange = undefined;
+    this.#held = undefined;
+    this.discardBacklog();
+    this.server.countClose(cause);
+    reactor.timers.remove(this);
+    reactor.close(this.fd);
+  }
+}

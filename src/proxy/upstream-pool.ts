@@ -1,0 +1,221 @@
+/**
+ * One pool of servers as one worker drives it: choosing a server, taking an idle connection or opening a new one, giving it
+ * back. The decisions are pure and next door: balance/ (which server), idle-pool.ts (which connection),
+ * learned-idle-timeout.ts (for how long). Called by exchange.ts.
+ */
+import { Backend } from "../balance/backend.ts";
+import { createSelector, type Selector } from "../balance/selector.ts";
+import type { PoolConfig } from "../config/types.ts";
+import { type CounterLayout, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
+import { Errno } from "../sys/errno.ts";
+import { type EncodedAddress, encodeSocketAddress, AF_UNIX } from "../sys/sockaddr.ts";
+import { close, connect, openStreamSocket, tryBind } from "../sys/socket.ts";
+import { setBindAddressNoPort, setNoDelay, setTcpKeepalive, setTcpUserTimeout } from "../sys/socket-options.ts";
+import type { Exchange } from "./exchange.ts";
+import { Cause } from "./failure.ts";
+import { IdlePool } from "./idle-pool.ts";
+import { LearnedIdleTimeout } from "./learned-idle-timeout.ts";
+import type { ProxyServer } from "./proxy-server.ts";
+import { UpstreamConnection, UpstreamState } from "./upstream-connection.ts";
+
+/** With `keepalive_timeout: auto`, an idle connection is kept at most this long while nothing else is known (nginx: 60 s). */
+const IDLE_MS_MAX = 60_000;
+/** An idle connection younger than this was read from a moment ago: looking at it again would tell nothing new. */
+const QUIET_CHECK_AFTER_MS = 5;
+/** `keepalive_time` varies by this fraction, so that connections opened together are not retired together. */
+const AGE_JITTER = 0.1;
+
+/** One server of a pool in this worker. */
+export class PoolServer {
+  readonly backend: Backend;
+  readonly address: EncodedAddress;
+  readonly learned: LearnedIdleTimeout;
+  readonly #counters: Float64Array;
+  readonly #base: number;
+
+  constructor(backend: Backend, learned: LearnedIdleTimeout, counters: Float64Array, base: number) {
+    this.backend = backend;
+    this.address = encodeSocketAddress(backend.config.address);
+    this.learned = learned;
+    this.#counters = counters;
+    this.#base = base;
+  }
+
+  count(slot: number, amount: number): void {
+    this.#counters[this.#base + slot]! += amount;
+  }
+
+  set(slot: number, value: number): void {
+    this.#counters[this.#base + slot] = value;
+  }
+
+  countClose(cause: number): void {
+    this.#counters[this.#base + ServerSlot.closes + cause]! += 1;
+  }
+}
+
+export class UpstreamPool {
+  readonly config: PoolConfig;
+  readonly proxy: ProxyServer;
+  readonly servers: readonly PoolServer[];
+  readonly selector: Selector;
+  /** Host for an HTTP/1.0 request that names none. */
+  readonly hostFallback: Uint8Array;
+  /** Lower-case name of the field that `balance: {hash: "header:…"}` takes its key from. */
+  readonly hashHeaderName: Uint8Array;
+  readonly #idle: IdlePool<UpstreamConnection>;
+  readonly #base: number;
+  readonly #sourceAddress: EncodedAddress | undefined;
+  readonly #random: () => number;
+
+  constructor(
+    config: PoolConfig,
+    index: number,
+    proxy: ProxyServer,
+    layout: CounterLayout,
+    random: () => number,
+  ) {
+    this.config = config;
+    this.proxy = proxy;
+    this.#base = layout.poolBase(index);
+    this.#random = random;
+    this.hostFallback = new TextEncoder().encode(config.name);
+    const { balance } = config;
+    const isHeaderHash = balance.kind === "hash" && balance.key === "header";
+    this.hashHeaderName = new TextEncoder().encode(isHeaderHash ? balance.header.toLowerCase() : "");
+    const backends = config.servers.map((server, serverIndex) => new Backend(serverIndex, server));
+    const idleMsMax = config.keepaliveTimeoutMs === "auto" ? IDLE_MS_MAX : config.keepaliveTimeoutMs;
+    this.servers = backends.map((backend, serverIndex) => {
+      const learned = new LearnedIdleTimeout(idleMsMax);
+      return new PoolServer(backend, learned, proxy.counters, layout.serverBase(index, serverIndex));
+    });
+    this.selector = createSelector(config.balance, backends, random);
+    this.#idle = new IdlePool(config.keepalive, backends.length);
+    this.#sourceAddress = encodeSource(config.sourceAddress);
+  }
+
+  count(slot: number, amount: number): void {
+    this.proxy.counters[this.#base + slot]! += amount;
+  }
+
+  get idleCount(): number {
+    return this.#idle.size;
+  }
+
+  /** An idle connection to the server that may be used now, or undefined. Retires on the way what may not. */
+  checkOut(server: PoolServer): UpstreamConnection | undefined {
+    const { nowMs } = this.proxy.reactor;
+    for (;;) {
+      const connection = this.#idle.checkOut(server.backend.index);
+      if (connection === undefined) return undefined;
+      this.count(PoolSlot.idle, -1);
+      server.count(ServerSlot.idle, -1);
+      connection.state = UpstreamState.BUSY;
+      server.backend.activeConnections++;
+      server.count(ServerSlot.active, 1);
+      const idleMs = nowMs - connection.idleSinceMs;
+      if (idleMs > this.#idleLimitMs(server, nowMs)) connection.close(Cause.UPSTREAM_IDLE_TIMEOUT);
+      else if (idleMs >= QUIET_CHECK_AFTER_MS && !connection.isQuiet()) connection.close(Cause.UPSTREAM_FIN_STALE);
+      else return connection;
+    }
+  }
+
+  /** Opens a connection for the exchange. Returns 0, or the errno of what failed at once. */
+  connect(server: PoolServer, exchange: Exchange): number {
+    const fd = openStreamSocket(server.address.family);
+    if (fd < 0) return -fd;
+    const errno = this.#prepare(fd, server.address.family) || -connect(fd, server.address);
+    if (errno !== 0 && errno !== Errno.EINPROGRESS) {
+      close(fd);
+      return errno;
+    }
+    const { nowMs } = this.proxy.reactor;
+    const ageMsMax = this.config.keepaliveTimeMs * (1 - AGE_JITTER * this.#random());
+    const connection = new UpstreamConnection(fd, this, server, nowMs, Math.floor(ageMsMax));
+    connection.exchange = exchange;
+    exchange.upstream = connection;
+    server.backend.activeConnections++;
+    server.count(ServerSlot.active, 1);
+    server.count(ServerSlot.connectionsOpened, 1);
+    connection.open();
+    return 0;
+  }
+
+  #prepare(fd: number, family: number): number {
+    if (family === AF_UNIX) return 0;
+    setNoDelay(fd);
+    setTcpKeepalive(fd, this.config.tcpKeepalive);
+    if (this.config.tcpUserTimeoutMs !== 0) setTcpUserTimeout(fd, this.config.tcpUserTimeoutMs);
+    if (this.#sourceAddress === undefined) return 0;
+    setBindAddressNoPort(fd);
+    return -tryBind(fd, this.#sourceAddress);
+  }
+
+  /** Why this connection may not be kept for another request, as a close cause; -1 when it may. */
+  retirementCause(connection: UpstreamConnection): number {
+    const { nowMs } = this.proxy.reactor;
+    const { keepaliveRequests, keepaliveTimeMs } = this.config;
+    if (this.proxy.isDraining) return Cause.UPSTREAM_DRAIN;
+    if (this.config.keepalive === 0) return Cause.UPSTREAM_POOL_FULL;
+    if (keepaliveRequests !== 0 && connection.requestCount >= keepaliveRequests) return Cause.UPSTREAM_REQUEST_LIMIT;
+    if (keepaliveTimeMs !== 0 && nowMs - connection.openedAtMs >= connection.ageMsMax) return Cause.UPSTREAM_AGE_LIMIT;
+    if (this.#idleLimitMs(connection.server, nowMs) <= 0) return Cause.UPSTREAM_IDLE_TIMEOUT;
+    return -1;
+  }
+
+  /** Keeps a connection whose exchange is over for the next one. */
+  checkIn(connection: UpstreamConnection): void {
+    const { reactor } = this.proxy;
+    const { server } = connection;
+    this.releaseBusy(server);
+    connection.exchange = undefined;
+    connection.state = UpstreamState.IDLE;
+    connection.idleSinceMs = reactor.nowMs;
+    const evicted = this.#idle.checkIn(connection, server.backend.index);
+    this.count(PoolSlot.idle, 1);
+    server.count(ServerSlot.idle, 1);
+    const limitMs = this.#idleLimitMs(server, reactor.nowMs);
+    const ageLeftMs = this.config.keepaliveTimeMs === 0 ? limitMs : connection.openedAtMs + connection.ageMsMax - reactor.nowMs;
+    reactor.timers.arm(connection, ageLeftMs < limitMs ? ageLeftMs : limitMs);
+    evicted?.close(Cause.UPSTREAM_POOL_FULL);
+  }
+
+  idleRetirementCause(connection: UpstreamConnection): number {
+    const ageMs = this.proxy.reactor.nowMs - connection.openedAtMs;
+    const isOld = this.config.keepaliveTimeMs !== 0 && ageMs >= connection.ageMsMax;
+    return isOld ? Cause.UPSTREAM_AGE_LIMIT : Cause.UPSTREAM_IDLE_TIMEOUT;
+  }
+
+  /** An idle connection leaves the pool because it is being closed (an evicted one has left the list already). */
+  forgetIdle(connection: UpstreamConnection): void {
+    this.#idle.remove(connection);
+    this.count(PoolSlot.idle, -1);
+    connection.server.count(ServerSlot.idle, -1);
+  }
+
+  /** A connection is no longer used by an exchange. */
+  releaseBusy(server: PoolServer): void {
+    server.backend.activeConnections--;
+    server.count(ServerSlot.active, -1);
+  }
+
+  /** Closes up to `count` idle connections, the longest idle first: descriptors are short, or the worker drains. */
+  closeOldestIdle(count: number, cause: number): number {
+    let closed = 0;
+    for (; closed < count; closed++) {
+      const connection = this.#idle.oldest();
+      if (connection === undefined) break;
+      connection.close(cause);
+    }
+    return closed;
+  }
+
+  #idleLimitMs(server: PoolServer, nowMs: number): number {
+    return this.config.keepaliveTimeoutMs === "auto" ? server.learned.limitMs(nowMs) : this.config.keepaliveTimeoutMs;
+  }
+}
+
+function encodeSource(host: string | undefined): EncodedAddress | undefined {
+  if (host === undefined) return undefined;
+  return encodeSocketAddress({ family: host.includes(":") ? "inet6" : "inet", host, port: 0 });
+}

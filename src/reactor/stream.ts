@@ -1,0 +1,152 @@
+/**
+ * A buffered, non-blocking stream socket in a reactor. What the kernel does not take at once is queued; whoever feeds the
+ * stream must stop feeding it while `isBlocked` (and stop *reading* the other side), so the queue never holds more than
+ * one receive buffer. Subclasses say what happens on readable, drained, failed and timed out.
+ *
+ * Sending is direct: one send(2) per message on the normal path, no queue, no copy, no epoll change.
+ */
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../sys/epoll.ts";
+import { Errno } from "../sys/errno.ts";
+import { allocate, type NativeBuffer } from "../sys/memory.ts";
+import { send } from "../sys/socket.ts";
+import type { EventHandler, Reactor } from "./reactor.ts";
+import { Timed } from "./timer-wheel.ts";
+
+/** Bytes the kernel would not take yet: `buffer.bytes[start, end)`. */
+class Backlog {
+  buffer: NativeBuffer;
+  start = 0;
+  end = 0;
+  constructor(capacity: number) {
+    this.buffer = allocate(capacity);
+  }
+}
+
+const BACKLOG_BYTES_MIN = 16 * 1024;
+
+export abstract class Stream extends Timed implements EventHandler {
+  readonly fd: number;
+  /** What epoll watches for at present. */
+  #interest: number;
+  #backlog: Backlog | undefined = undefined;
+
+  constructor(fd: number, interest: number) {
+    super();
+    this.fd = fd;
+    this.#interest = interest;
+  }
+
+  protected abstract reactor(): Reactor;
+  /** Bytes (or the end of the stream, or an error) can be read. */
+  protected abstract handleReadable(): void;
+  /** The backlog was sent; the stream may be fed again. */
+  protected abstract handleDrained(): void;
+  /** EPOLLERR, or a send failed later than the call that queued it: the connection is gone. `errno` 0: ask SO_ERROR. */
+  protected abstract handleFailure(errno: number): void;
+
+  /** Bytes are queued: the peer reads too slowly. */
+  get isBlocked(): boolean {
+    return this.#backlog !== undefined;
+  }
+
+  get backlogBytes(): number {
+    return this.#backlog === undefined ? 0 : this.#backlog.end - this.#backlog.start;
+  }
+
+  get isReading(): boolean {
+    return (this.#interest & EPOLLIN) !== 0;
+  }
+
+  handleEvents(mask: number): void {
+    if ((mask & EPOLLOUT) !== 0 && (mask & (EPOLLERR | EPOLLHUP)) === 0) {
+      if (!this.handleWritable()) return;
+    }
+    if ((mask & EPOLLIN) !== 0) this.handleReadable();
+    else if ((mask & EPOLLERR) !== 0) this.handleFailure(0);
+    else if ((mask & EPOLLHUP) !== 0) this.handleReadable();
+  }
+
+  /** Sends the backlog. False when the stream is no longer in use after it. */
+  protected handleWritable(): boolean {
+    const backlog = this.#backlog;
+    if (backlog === undefined) {
+      this.#setInterest(this.#interest & ~EPOLLOUT);
+      return true;
+    }
+    const sent = send(this.fd, backlog.buffer.address + backlog.start, backlog.end - backlog.start);
+    if (sent < 0) {
+      if (sent === -Errno.EAGAIN) return true;
+      this.handleFailure(-sent);
+      return false;
+    }
+    this.noteSent(sent);
+    backlog.start += sent;
+    if (backlog.start < backlog.end) return true;
+    this.#backlog = undefined;
+    this.#setInterest(this.#interest & ~EPOLLOUT);
+    this.handleDrained();
+    return true;
+  }
+
+  /**
+   * Sends `source.bytes[start, end)`; what the kernel does not take is copied and queued. Returns 0, or -errno when the
+   * connection is broken (EPIPE, ECONNRESET, ETIMEDOUT, …): nothing is queued then, and no callback follows.
+   */
+  write(source: NativeBuffer, start: number, end: number): number {
+    if (start === end) return 0;
+    let sent = 0;
+    if (this.#backlog === undefined) {
+      sent = send(this.fd, source.address + start, end - start);
+      if (sent === end - start) {
+        this.noteSent(sent);
+        return 0;
+      }
+      if (sent < 0) {
+        if (sent !== -Errno.EAGAIN) return sent;
+        sent = 0;
+      }
+      this.noteSent(sent);
+    }
+    this.#enqueue(source.bytes, start + sent, end);
+    return 0;
+  }
+
+  /** Counts bytes the kernel took. */
+  protected noteSent(_bytes: number): void {}
+
+  pauseReading(): void {
+    this.#setInterest(this.#interest & ~EPOLLIN);
+  }
+
+  resumeReading(): void {
+    this.#setInterest(this.#interest | EPOLLIN);
+  }
+
+  /** Drops what is queued: the peer will not get it. */
+  protected discardBacklog(): void {
+    this.#backlog = undefined;
+  }
+
+  #setInterest(interest: number): void {
+    if (interest === this.#interest) return;
+    this.#interest = interest;
+    this.reactor().watch(this.fd, interest);
+  }
+
+  #enqueue(bytes: Uint8Array, start: number, end: number): void {
+    const length = end - start;
+    let backlog = this.#backlog;
+    if (backlog === undefined) {
+      backlog = this.#backlog = new Backlog(Math.max(length, BACKLOG_BYTES_MIN));
+      this.#setInterest(this.#interest | EPOLLOUT);
+    } else if (backlog.end + length > backlog.buffer.bytes.length) {
+      const larger = allocate(2 * (backlog.end - backlog.start + length));
+      larger.bytes.set(backlog.buffer.bytes.subarray(backlog.start, backlog.end));
+      backlog.end -= backlog.start;
+      backlog.start = 0;
+      backlog.buffer = larger;
+    }
+    backlog.buffer.bytes.set(bytes.subarray(start, end), backlog.end);
+    backlog.end += length;
+  }
+}

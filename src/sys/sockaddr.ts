@@ -1,0 +1,119 @@
+/**
+ * Socket addresses as the kernel lays them out: struct sockaddr_in, sockaddr_in6 (linux/in.h, in6.h), sockaddr_un (unix(7)).
+ * The layouts are the same on every 64-bit Linux.
+ */
+import type { SocketAddress } from "../config/types.ts";
+import { allocate, type NativeBuffer } from "./memory.ts";
+
+export const AF_UNIX = 1;
+export const AF_INET = 2;
+export const AF_INET6 = 10;
+
+const FAMILY = 0;
+const PORT = 2; // big-endian
+const IN_ADDRESS = 4;
+const IN6_ADDRESS = 8;
+const UN_PATH = 2;
+
+/** Dotted decimal, each part 0–255. */
+const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
+
+export const SOCKADDR_IN_LENGTH = 16;
+export const SOCKADDR_IN6_LENGTH = 28;
+/** Room for every family the gateway uses (struct sockaddr_storage is 128). */
+export const SOCKADDR_LENGTH_MAX = 128;
+
+export interface EncodedAddress extends NativeBuffer {
+  readonly family: number;
+  readonly length: number;
+}
+
+/** The bytes to hand to bind(2) or connect(2). Throws a TypeError where the address is no literal. */
+export function encodeSocketAddress(address: SocketAddress): EncodedAddress {
+  const target = allocate(SOCKADDR_LENGTH_MAX);
+  target.bytes.fill(0);
+  if (address.family === "unix") return encodeUnix(target, address.path);
+  if (address.family === "inet") return encodeInet(target, address.host, address.port);
+  return encodeInet6(target, address.host, address.port);
+}
+
+function encodeUnix(target: NativeBuffer, path: string): EncodedAddress {
+  target.bytes.writeUInt16LE(AF_UNIX, FAMILY);
+  const length = target.bytes.write(path, UN_PATH, 107, "utf8");
+  return { ...target, family: AF_UNIX, length: UN_PATH + length + 1 };
+}
+
+function encodeInet(target: NativeBuffer, host: string, port: number): EncodedAddress {
+  if (!IPV4.test(host)) throw new TypeError(`not an IPv4 address: ${host}`);
+  target.bytes.writeUInt16LE(AF_INET, FAMILY);
+  target.bytes.writeUInt16BE(port, PORT);
+  host.split(".").forEach((part, index) => target.bytes.writeUInt8(Number(part), IN_ADDRESS + index));
+  return { ...target, family: AF_INET, length: SOCKADDR_IN_LENGTH };
+}
+
+function encodeInet6(target: NativeBuffer, host: string, port: number): EncodedAddress {
+  const groups = ipv6Groups(host);
+  if (groups.length !== 8 || !groups.every((group) => group >= 0 && group <= 0xffff)) {
+    throw new TypeError(`not an IPv6 address: ${host}`);
+  }
+  target.bytes.writeUInt16LE(AF_INET6, FAMILY);
+  target.bytes.writeUInt16BE(port, PORT);
+  groups.forEach((group, index) => target.bytes.writeUInt16BE(group, IN6_ADDRESS + 2 * index));
+  return { ...target, family: AF_INET6, length: SOCKADDR_IN6_LENGTH };
+}
+
+/** The eight groups of an IPv6 literal (RFC 4291 §2.2), `::` expanded, an embedded IPv4 part included. */
+export function ipv6Groups(host: string): number[] {
+  const text = host.replace(/%.*$/, "").replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_match, a, b, c, d) => {
+    return `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`;
+  });
+  const [head = "", tail] = text.split("::");
+  const parse = (part: string) => (part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16)));
+  const left = parse(head);
+  if (tail === undefined) return left;
+  const right = parse(tail);
+  if (left.length + right.length > 7) return [];
+  return [...left, ...new Array<number>(8 - left.length - right.length).fill(0), ...right];
+}
+
+/** The address in `bytes` (as accept4(2) or getsockname(2) wrote it). */
+export function decodeSocketAddress(bytes: Buffer, length: number): SocketAddress {
+  const family = length >= 2 ? bytes.readUInt16LE(FAMILY) : AF_UNIX;
+  if (family === AF_INET) {
+    const host = `${bytes[IN_ADDRESS]}.${bytes[IN_ADDRESS + 1]}.${bytes[IN_ADDRESS + 2]}.${bytes[IN_ADDRESS + 3]}`;
+    return { family: "inet", host, port: bytes.readUInt16BE(PORT) };
+  }
+  if (family === AF_INET6) {
+    const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(IN6_ADDRESS + 2 * index));
+    return { family: "inet6", host: formatIpv6(groups), port: bytes.readUInt16BE(PORT) };
+  }
+  const end = bytes.indexOf(0, UN_PATH);
+  return { family: "unix", path: bytes.toString("utf8", UN_PATH, Math.min(length, end === -1 ? length : end)) };
+}
+
+/** RFC 5952 text of eight groups; IPv4-mapped addresses in the dotted form that people expect. */
+export function formatIpv6(groups: readonly number[]): string {
+  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
+    const [high = 0, low = 0] = groups.slice(6);
+    return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
+  }
+  let bestStart = -1;
+  let bestLength = 1;
+  for (let start = 0; start < 8; start++) {
+    let end = start;
+    while (end < 8 && groups[end] === 0) end++;
+    if (end - start > bestLength) {
+      bestStart = start;
+      bestLength = end - start;
+    }
+  }
+  const hex = groups.map((group) => group.toString(16));
+  if (bestStart === -1) return hex.join(":");
+  return `${hex.slice(0, bestStart).join(":")}::${hex.slice(bestStart + bestLength).join(":")}`;
+}
+
+/** "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock". */
+export function formatSocketAddress(address: SocketAddress): string {
+  if (address.family === "unix") return `unix:${address.path}`;
+  return address.family === "inet6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
