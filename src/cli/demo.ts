@@ -60,14 +60,10 @@ async function runDemo(options: { port: number }): Promise<void> {
       logger: quietLogger(),
     });
     attachSignals(supervisor);
-    if (await startOrFail(supervisor)) {
+    if (await startOrFail(supervisor, portHint(options.port))) {
       process.stdout.write(demoText(options.port, adminPath, origins));
       await supervisor.stopped;
       process.stdout.write("\nThe demo has ended; nothing is left behind.\n");
-    } else if (process.exitCode !== undefined) {
-      process.stderr.write(
-        `hint: another port: ${demoCommandLine()} --port ${options.port === 8090 ? 8091 : 8090}\n`,
-      );
     }
     await supervisor.stopped;
   } finally {
@@ -78,8 +74,9 @@ async function runDemo(options: { port: number }): Promise<void> {
 }
 
 /** `npm start` cannot pass options without `--`. */
-function demoCommandLine(): string {
-  return process.env.npm_lifecycle_event === "start" ? "npm start --" : "holdfast demo";
+function portHint(port: number): string {
+  const command = process.env.npm_lifecycle_event === "start" ? "npm start --" : "holdfast demo";
+  return `hint: another port: ${command} --port ${port === 8090 ? 8091 : 8090}`;
 }
 
 /** Starts and stops are told by the demo itself. */
@@ -104,7 +101,7 @@ drain_timeout: 500ms
 listeners:
   demo:
     bind: 127.0.0.1:${port}
-    so_keepalive: 10s:5s:3
+    so_keepalive: 30s:5s:3
     http:
       routes:
         - { pool: origins }
@@ -142,7 +139,7 @@ Three things to try in another terminal:
      kill -9 ${victim.pid}; for i in 1 2 3 4 5 6; do curl -s -w '%{http_code} ' ${url}/; done
 
 3. TCP keepalive, in the kernel. While a slow answer (5 s) is awaited, both legs are quiet: ss shows the
-   timer of each socket, 10 s towards the client (port ${port}), 20 s towards the origins.
+   timer of each socket, 30 s towards the client (port ${port}), 20 s towards the origins.
 
      curl -s ${url}/slow & sleep 1; ss -tno state established '( sport = :${port} or ${upstreamPorts} )'; wait
 

@@ -3,6 +3,7 @@
  * does not let it start (a taken port, a missing privilege).
  */
 import { Command } from "commander";
+import { BindError } from "../daemon/listening-sockets.ts";
 import { attachSignals } from "../daemon/signals.ts";
 import { StartError, Supervisor } from "../daemon/supervisor.ts";
 import { createLogger } from "../observe/log.ts";
@@ -42,8 +43,11 @@ async function run(file: string): Promise<void> {
   await supervisor.stopped;
 }
 
-/** False when the gateway could not start: why has been printed, and the exit status set. */
-export async function startOrFail(supervisor: Supervisor): Promise<boolean> {
+/**
+ * False when the gateway could not start: why has been printed, and the exit status set.
+ * `addressHint` is printed where an address could not be had.
+ */
+export async function startOrFail(supervisor: Supervisor, addressHint?: string): Promise<boolean> {
   try {
     await supervisor.start();
     return true;
@@ -52,7 +56,8 @@ export async function startOrFail(supervisor: Supervisor): Promise<boolean> {
       throw error;
     }
     if (supervisor.phase !== "draining") {
-      fail(error.isConfigError ? EXIT_WRONG_QUESTION : EXIT_BAD_NEWS, error.lines);
+      const hints = error.cause instanceof BindError && addressHint !== undefined ? [addressHint] : [];
+      fail(error.isConfigError ? EXIT_WRONG_QUESTION : EXIT_BAD_NEWS, [...error.lines, ...hints]);
     }
     return false;
   }

@@ -1,4 +1,4 @@
-/** Tests of table.ts. */
+/** Tests of table.ts: columns line up, no blanks at the end of a line. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatTable } from "./table.ts";

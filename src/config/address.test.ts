@@ -1,4 +1,4 @@
-/** Tests of address.ts. */
+/** Tests of address.ts: the grammar of each kind, RFC 5952 spelling, and what overlaps. */
 import assert from "node:assert/strict";
 import { isIPv6 } from "node:net";
 import { test } from "node:test";

@@ -1,4 +1,4 @@
-/** Tests of diff.ts. */
+/** Tests of diff.ts: which sockets a reload keeps, and the lines people read. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatAddress } from "./address.ts";

@@ -126,7 +126,7 @@ listeners:
       keepalive_timeout: 30
       keepalive_header: 20s
       max_body_size: 1m
-      via: off
+      via: on
       trusted_proxies: 10.0.0.0/8
       routes: [{ host: "*.Example.org", path: /v1/, pool: app }]
 pools:
@@ -134,7 +134,7 @@ pools:
     balance: { hash: "header:X-User" }
     keepalive_timeout: 4s
     source_address: 0::1
-    servers: [unix:/run/app.sock, { address: "app.internal:80", weight: 3, backup: true }]
+    servers: [unix:/run/app.sock, { address: "app.internal:80", weight: 3, backup: true }, { address: "10.0.0.3:80", backup: off }]
 `);
   const [listener] = config.listeners;
   const [pool] = config.pools;
@@ -145,7 +145,7 @@ pools:
   assert.equal(listener!.tcpKeepalive.enabled, false);
   assert.equal(listener!.http.keepaliveTimeoutMs, 30_000);
   assert.equal(listener!.http.keepaliveHeaderSeconds, 20);
-  assert.equal(listener!.http.via, false);
+  assert.equal(listener!.http.via, true);
   assert.deepEqual(listener!.http.trustedProxies, ["10.0.0.0/8"]);
   assert.deepEqual(listener!.http.routes, [{ host: "*.example.org", path: "/v1/", pool: "app" }]);
   assert.deepEqual(pool!.balance, { kind: "hash", key: "header", header: "X-User" });
@@ -156,6 +156,7 @@ pools:
     [
       ["unix:/run/app.sock", 1, false],
       ["app.internal:80", 3, true],
+      ["10.0.0.3:80", 1, false],
     ],
   );
 });
@@ -199,6 +200,7 @@ pools:
 /** One wrong line each, in one section of the minimal file. */
 const ONE_PROBLEM: [section: "top" | "listener" | "http" | "pool", line: string, expected: string][] = [
   ["top", "workerz: 4", "f.yaml:1:1: error: workerz: unknown key\n  hint: did you mean workers?"],
+  ["top", "usre: nobody", "f.yaml:1:1: error: usre: unknown key\n  hint: did you mean user?"],
   [
     "top",
     "worker_processes: 4",

@@ -1,4 +1,4 @@
-/** Tests of size.ts. */
+/** Tests of size.ts: nginx's units, ranges, and the texts people see. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatSize, parseSizeBytes } from "./size.ts";

@@ -48,8 +48,8 @@ export class StartError extends Error {
   readonly isConfigError: boolean;
   readonly lines: readonly string[];
 
-  constructor(lines: readonly string[], isConfigError: boolean) {
-    super(lines.join("\n"));
+  constructor(lines: readonly string[], isConfigError: boolean, cause?: unknown) {
+    super(lines.join("\n"), { cause });
     this.lines = lines;
     this.isConfigError = isConfigError;
   }
@@ -118,7 +118,7 @@ export class Supervisor implements AdminActions {
       this.#killWorkers([...this.#workers]);
       this.#enter("start-failed");
       this.#finishIfEmpty();
-      throw error instanceof StartError ? error : new StartError(linesOf(error), false);
+      throw error instanceof StartError ? error : new StartError(linesOf(error), false, error);
     }
     this.#enter("all-workers-ready");
     this.#logger.log("info", "started", `accepting on ${this.#addressList()}`, {

@@ -133,8 +133,11 @@ export class ChunkedDecoder {
 
   #takeData(bytes: Uint8Array, p: number, end: number): number {
     const available = end - p;
-    const taken = available < this.#remaining ? available : this.#remaining;
-    if (this.dataEnd === this.dataStart) this.dataStart = this.dataEnd = p;
+    const taken = Math.min(available, this.#remaining);
+    if (this.dataEnd === this.dataStart) {
+      this.dataStart = p;
+      this.dataEnd = p;
+    }
     const to = this.dataEnd;
     if (to !== p) {
       if (taken > LOOP_MOVE_BYTES_MAX) bytes.copyWithin(to, p, p + taken);

@@ -22,17 +22,24 @@ export const ConnectionOption = { CLOSE: 1, KEEP_ALIVE: 2, UPGRADE: 4, TE: 8, OT
 /** Each nomination is compared with each field: without a bound, one head of 16 KiB could cost milliseconds. */
 export const NOMINATIONS_MAX = 64;
 
+// Private copies: constants in optimised code, which exported bindings are not.
+const OPTION_CLOSE = ConnectionOption.CLOSE;
+const OPTION_KEEP_ALIVE = ConnectionOption.KEEP_ALIVE;
+const OPTION_UPGRADE = ConnectionOption.UPGRADE;
+const OPTION_TE = ConnectionOption.TE;
+const OPTION_OTHER = ConnectionOption.OTHER;
+
 const CLOSE = octetsOf("close");
 const KEEP_ALIVE = octetsOf("keep-alive");
 const UPGRADE = octetsOf("upgrade");
 const TE = octetsOf("te");
 
 function optionBit(bytes: Uint8Array, start: number, end: number): number {
-  if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) return ConnectionOption.KEEP_ALIVE;
-  if (equalsIgnoringCase(bytes, start, end, CLOSE)) return ConnectionOption.CLOSE;
-  if (equalsIgnoringCase(bytes, start, end, UPGRADE)) return ConnectionOption.UPGRADE;
-  if (equalsIgnoringCase(bytes, start, end, TE)) return ConnectionOption.TE;
-  return ConnectionOption.OTHER;
+  if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) return OPTION_KEEP_ALIVE;
+  if (equalsIgnoringCase(bytes, start, end, CLOSE)) return OPTION_CLOSE;
+  if (equalsIgnoringCase(bytes, start, end, UPGRADE)) return OPTION_UPGRADE;
+  if (equalsIgnoringCase(bytes, start, end, TE)) return OPTION_TE;
+  return OPTION_OTHER;
 }
 
 /** The options of one Connection line; several lines are or-ed together. */
@@ -62,7 +69,7 @@ export function markNominatedFields(bytes: Uint8Array, fields: FieldTable): bool
       const from = skipWhitespace(bytes, p, comma);
       const to = trimWhitespace(bytes, from, comma);
       p = comma;
-      if (to === from || optionBit(bytes, from, to) !== ConnectionOption.OTHER) continue;
+      if (to === from || optionBit(bytes, from, to) !== OPTION_OTHER) continue;
       if (++nominations > NOMINATIONS_MAX) return false;
       if (!isNeverNominated(bytes, from, to)) markFieldsCalled(bytes, fields, from, to);
     }
@@ -123,7 +130,8 @@ export function isAmongNominated(
   while (from < nominatedNames.length) {
     let to = from;
     while (nominatedNames[to] !== SP) to++;
-    if (to - from === end - start && sameNameIgnoringCase(bytes, start, end, nominatedNames, from)) return true;
+    if (to - from === end - start && sameNameIgnoringCase(bytes, start, end, nominatedNames, from))
+      return true;
     from = to + 1;
   }
   return false;

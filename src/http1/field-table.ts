@@ -7,7 +7,7 @@
  * Called by `request-head.ts`, `response-head.ts` and `chunked.ts`.
  */
 import { candidateFieldId, confirmedFieldId } from "./field-name.ts";
-import { controlsIn, firstOf, isOptionalWhitespace, TOKEN as IMPORTED_TOKEN, viewOf } from "./octets.ts";
+import { controlsIn, firstOf, TOKEN as IMPORTED_TOKEN, isOptionalWhitespace, viewOf } from "./octets.ts";
 import { FieldRejection } from "./rejection.ts";
 
 // Imported bindings are loaded from a module cell at every use and never become constants in optimised code; constants of
@@ -64,26 +64,50 @@ export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fi
   for (;;) {
     const lineStart = p;
     let octet = 0;
-    while (p < scanEnd && TOKEN[(octet = bytes[p]!)] !== 0) p++;
+    while (p < scanEnd) {
+      octet = bytes[p]!;
+      if (TOKEN[octet] === 0) break;
+      p++;
+    }
     if (p >= scanEnd) return 0;
     if (octet !== COLON || p === lineStart) return endOfLines(bytes, p, scanEnd, lineStart, count);
     if (count === ids.length) return -FieldRejection.TOO_MANY_FIELDS;
     const nameEnd = p++;
 
     if (p < scanEnd && bytes[p] === SP) p++;
-    while (p < scanEnd && ((octet = bytes[p]!) === SP || octet === HTAB)) p++;
+    while (p < scanEnd) {
+      octet = bytes[p]!;
+      if (octet !== SP && octet !== HTAB) break;
+      p++;
+    }
     const valueStart = p;
     let controls = 0;
-    while (p <= lastWord && (controls = controlsIn(view.getInt32(p, true), BELOW_SP)) === 0) p += 4;
-    if (controls !== 0) octet = bytes[(p += firstOf(controls))]!;
-    else while (p < scanEnd && (octet = bytes[p]!) >= SP && octet !== DEL) p++;
+    while (p <= lastWord) {
+      controls = controlsIn(view.getInt32(p, true), BELOW_SP);
+      if (controls !== 0) break;
+      p += 4;
+    }
+    if (controls !== 0) {
+      p += firstOf(controls);
+      octet = bytes[p]!;
+    } else {
+      while (p < scanEnd) {
+        octet = bytes[p]!;
+        if (octet < SP || octet === DEL) break;
+        p++;
+      }
+    }
     if (octet !== CR || p + 1 >= scanEnd || bytes[p + 1] !== LF) {
       p = unusualLineEnd(bytes, p, scanEnd);
       if (p <= 0) return p;
     }
     lineEnds[count] = p + 2;
     let valueEnd = p;
-    while (valueEnd > valueStart && ((octet = bytes[valueEnd - 1]!) === SP || octet === HTAB)) valueEnd--;
+    while (valueEnd > valueStart) {
+      octet = bytes[valueEnd - 1]!;
+      if (octet !== SP && octet !== HTAB) break;
+      valueEnd--;
+    }
     lineStarts[count] = lineStart;
     nameEnds[count] = nameEnd;
     valueStarts[count] = valueStart;
@@ -109,7 +133,11 @@ export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fi
 function unusualLineEnd(bytes: Uint8Array, start: number, scanEnd: number): number {
   let p = start;
   let octet = 0;
-  while (p < scanEnd && ((octet = bytes[p]!) === HTAB || (octet >= SP && octet !== DEL))) p++;
+  while (p < scanEnd) {
+    octet = bytes[p]!;
+    if (octet !== HTAB && (octet < SP || octet === DEL)) break;
+    p++;
+  }
   if (p >= scanEnd) return 0;
   if (octet !== CR) return octet === LF ? -FieldRejection.BARE_LF : -FieldRejection.BAD_FIELD_VALUE;
   if (p + 1 >= scanEnd) return 0;
@@ -117,13 +145,7 @@ function unusualLineEnd(bytes: Uint8Array, start: number, scanEnd: number): numb
 }
 
 /** `bytes[p]` cannot continue a field line: the empty line, or the fault it is. */
-function endOfLines(
-  bytes: Uint8Array,
-  p: number,
-  scanEnd: number,
-  lineStart: number,
-  count: number,
-): number {
+function endOfLines(bytes: Uint8Array, p: number, scanEnd: number, lineStart: number, count: number): number {
   const octet = bytes[p]!;
   if (octet === LF) return -FieldRejection.BARE_LF;
   if (p > lineStart) {

@@ -2,14 +2,16 @@
  * Nanoseconds per head: parse and rewrite of typical requests and responses, in one arena as the proxy uses it.
  * `node head.bench.js [iterations]`; `head-bench.test.ts` runs it with small parameters so that it cannot rot.
  */
+
+import { forwardedFraming } from "./framing.ts";
+import { RequestForwarding, ResponseForwarding, writeRequestHead, writeResponseHead } from "./head-writer.ts";
 import { octetsOf } from "./octets.ts";
 import { MethodCode, parseRequestHead, RequestHead } from "./request-head.ts";
 import { parseResponseHead, ResponseHead } from "./response-head.ts";
-import { RequestForwarding, ResponseForwarding, writeRequestHead, writeResponseHead } from "./head-writer.ts";
-import { forwardedFraming } from "./framing.ts";
 
 const HEAD_BYTES_MAX = 16_384;
 const OUT = 8_192;
+const ROUNDS = 8;
 
 export const BENCH_REQUESTS: Readonly<Record<string, string>> = {
   "request 40 B (wrk)": "GET / HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n",
@@ -23,7 +25,7 @@ export const BENCH_REQUESTS: Readonly<Record<string, string>> = {
 
 export const BENCH_RESPONSES: Readonly<Record<string, string>> = {
   "response 240 B (nginx)":
-    "HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 21:00:00 GMT\r\nContent-Type: application/octet-stream\r\nContent-Length: 110\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\nConnection: keep-alive\r\nETag: \"65534-6e\"\r\nAccept-Ranges: bytes\r\n\r\n",
+    'HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Sat, 21 Nov 2026 21:00:00 GMT\r\nContent-Type: application/octet-stream\r\nContent-Length: 110\r\nLast-Modified: Sat, 21 Nov 2026 20:00:00 GMT\r\nConnection: keep-alive\r\nETag: "65534-6e"\r\nAccept-Ranges: bytes\r\n\r\n',
   "response 170 B (node)":
     "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nDate: Sat, 21 Nov 2026 21:00:00 GMT\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\nTransfer-Encoding: chunked\r\n\r\n",
 };
@@ -37,7 +39,7 @@ export interface BenchRow {
 
 function nsPerCall(iterations: number, call: () => number): number {
   let best = Number.POSITIVE_INFINITY;
-  for (let round = 0; round < 5; round++) {
+  for (let round = 0; round < ROUNDS; round++) {
     let sum = 0;
     const startedAt = process.hrtime.bigint();
     for (let i = 0; i < iterations; i++) sum += call();
@@ -62,7 +64,8 @@ export function runHeadBench(iterations: number): BenchRow[] {
   const parseRequest = (end: number): number => parseRequestHead(arena, 0, end, HEAD_BYTES_MAX, requestHead);
   const parseResponse = (end: number): number =>
     parseResponseHead(arena, 0, end, HEAD_BYTES_MAX, MethodCode.GET, responseHead);
-  for (let pass = 0; pass < 2; pass++) {
+  // The first pass only warms up: live traffic is a mix, so the code is measured as optimised for the mix.
+  for (let pass = 0; pass < 3; pass++) {
     rows.length = 0;
     for (const [name, text] of Object.entries(BENCH_REQUESTS)) {
       arena.set(octetsOf(text));
@@ -91,7 +94,7 @@ export function runHeadBench(iterations: number): BenchRow[] {
 
 /** Run as a script: the file name is the program's. */
 if (process.argv[1]?.endsWith("head.bench.js") === true) {
-  for (const row of runHeadBench(Number(process.argv[2] ?? 200_000))) {
+  for (const row of runHeadBench(Number(process.argv[2] ?? 50_000))) {
     const { name, bytes, parseNs, parseAndWriteNs } = row;
     console.log(
       `${name.padEnd(26)} ${String(bytes).padStart(4)} B  parse ${parseNs.toFixed(0).padStart(4)} ns  parse+write ${parseAndWriteNs.toFixed(0).padStart(4)} ns`,

@@ -24,6 +24,12 @@ export const QUESTION_MARK = 0x3f;
 export const AT = 0x40;
 export const DEL = 0x7f;
 
+// Private copies: constants in optimised code, which exported bindings are not.
+const TAB = 0x09;
+const SPACE = 0x20;
+const LIST_COMMA = 0x2c;
+const ZERO = 0x30;
+
 /** Above this, one native `copyWithin` is cheaper than a loop over the same bytes. */
 const NATIVE_COPY_BYTES_MIN = 128;
 
@@ -102,7 +108,7 @@ for (let i = 0; i < 16; i++) {
 }
 
 export function isOptionalWhitespace(octet: number): boolean {
-  return octet === SP || octet === HTAB;
+  return octet === SPACE || octet === TAB;
 }
 
 /** Is `bytes[start, end)` equal to `lowerCase`, letters compared without regard to case? */
@@ -143,7 +149,7 @@ export function lowerCaseOf(octet: number): number {
 /** End of the list element that begins at `start`: the next comma, or `end`. */
 export function elementEnd(bytes: Uint8Array, start: number, end: number): number {
   let p = start;
-  while (p < end && bytes[p] !== COMMA) p++;
+  while (p < end && bytes[p] !== LIST_COMMA) p++;
   return p;
 }
 
@@ -227,7 +233,7 @@ export function writeDecimal(out: Uint8Array, offset: number, value: number): nu
   let rest = value | 0;
   for (let p = end - 1; p >= offset; p--) {
     const tenth = (rest / 10) | 0;
-    out[p] = DIGIT_0 + rest - tenth * 10;
+    out[p] = ZERO + rest - tenth * 10;
     rest = tenth;
   }
   return end;
@@ -237,7 +243,7 @@ export function writeDecimal(out: Uint8Array, offset: number, value: number): nu
 function writePadded(out: Uint8Array, offset: number, value: number): number {
   let rest = value;
   for (let p = offset + 8; p >= offset; p--) {
-    out[p] = DIGIT_0 + (rest % 10);
+    out[p] = ZERO + (rest % 10);
     rest = Math.floor(rest / 10);
   }
   return offset + 9;

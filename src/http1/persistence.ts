@@ -92,7 +92,8 @@ export function clientPersistenceAfter(
   isResponseSelfDelimited: boolean,
   limits: number,
 ): number {
-  if ((requestConnectionOptions & ConnectionOption.CLOSE) !== 0) return PersistenceDecision.CLIENT_ASKED_CLOSE;
+  if ((requestConnectionOptions & ConnectionOption.CLOSE) !== 0)
+    return PersistenceDecision.CLIENT_ASKED_CLOSE;
   if (minorVersion === 0 && (requestConnectionOptions & ConnectionOption.KEEP_ALIVE) === 0) {
     return PersistenceDecision.CLIENT_IS_HTTP10;
   }
@@ -114,7 +115,8 @@ export function upstreamPersistenceAfter(
 ): number {
   if (framing === Framing.UNTIL_CLOSE) return PersistenceDecision.SERVER_ENDS_BY_CLOSE;
   if ((limits & PersistenceLimit.FAULTY_FRAMING) !== 0) return PersistenceDecision.SERVER_FAULTY_FRAMING;
-  if ((responseConnectionOptions & ConnectionOption.CLOSE) !== 0) return PersistenceDecision.SERVER_SAID_CLOSE;
+  if ((responseConnectionOptions & ConnectionOption.CLOSE) !== 0)
+    return PersistenceDecision.SERVER_SAID_CLOSE;
   if (responseMinorVersion === 0 && (responseConnectionOptions & ConnectionOption.KEEP_ALIVE) === 0) {
     return PersistenceDecision.SERVER_IS_HTTP10;
   }

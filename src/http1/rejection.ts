@@ -35,7 +35,10 @@ const FIELD_ENTRIES: readonly Entry[] = [
   { reason: "bare-lf", sentence: "A line ends in LF without CR." },
   { reason: "bare-cr", sentence: "A CR is not followed by LF." },
   { reason: "obs-fold", sentence: "A field continues on a second line, which HTTP/1.1 no longer allows." },
-  { reason: "space-before-first-field", sentence: "There is whitespace between the first line and the fields." },
+  {
+    reason: "space-before-first-field",
+    sentence: "There is whitespace between the first line and the fields.",
+  },
   { reason: "space-before-colon", sentence: "There is whitespace between a field name and its colon." },
   { reason: "bad-field-name", sentence: "A field name is empty or holds an octet that is not allowed." },
   { reason: "bad-field-value", sentence: "A field value holds a control character." },

@@ -1,4 +1,4 @@
-/** Tests of log.ts. */
+/** Tests of log.ts: JSON for machines, short text for terminals. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { createLogger, formatLogLine, type LogEntry } from "./log.ts";

@@ -99,7 +99,7 @@ export class AccessLog extends Timed {
     const { client, server } = exchange;
     const { bytes } = exchange.request;
     const head = this.#head;
-    const hasHead = parseRequestHead(bytes, 0, exchange.requestHeadEnd, HEAD_BYTES_MAX, head) > 0;
+    const hasHead = parseRequestHead(bytes, exchange.requestStart, exchange.requestHeadEnd, HEAD_BYTES_MAX, head) > 0;
     const text = (start: number, end: number) => (start < 0 ? undefined : bytes.toString("latin1", start, end));
     const field = (name: Uint8Array) => {
       const row = findField(bytes, head.fields, name);
@@ -119,7 +119,7 @@ export class AccessLog extends Timed {
       bytesSent: exchange.bytesToClient,
       requestBodyBytes: exchange.requestBody.payloadBytes,
       durationMs: Math.round(durationMs * 1000) / 1000,
-      pool: exchange.requestHeadEnd === 0 ? undefined : exchange.pool.config.name,
+      pool: !hasHead ? undefined : exchange.pool.config.name,
       upstream: server?.backend.config.name,
       upstreamReused: server === undefined ? undefined : exchange.wasReused,
       tries: exchange.tries,

@@ -91,7 +91,7 @@ export class ClientConnection extends Stream {
   open(): void {
     this.reactor().register(this.fd, EPOLLIN, this);
     this.listener.count(ListenerSlot.idle, 1);
-    this.idleSinceMs = Math.floor(this.reactor().nowMs);
+    this.idleSinceMs = this.reactor().nowMs;
     this.reactor().timers.arm(this, this.listener.config.clientHeaderTimeoutMs);
   }
 
@@ -306,7 +306,7 @@ export class ClientConnection extends Stream {
     this.state = ClientState.IDLE;
     listener.count(ListenerSlot.active, -1);
     listener.count(ListenerSlot.idle, 1);
-    this.idleSinceMs = Math.floor(reactor.nowMs);
+    this.idleSinceMs = reactor.nowMs;
     reactor.timers.arm(this, listener.config.keepaliveTimeoutMs);
     if (this.#isProcessing) return;
     if (this.#held !== undefined) {

@@ -12,7 +12,9 @@ import { clientPersistenceAfter, PERSISTENCE_DECISIONS, PersistenceLimit } from 
 import { MethodCode } from "../http1/request-head.ts";
 import { latencyBucket, ListenerSlot, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { Errno } from "../sys/errno.ts";
+import { elapsedUs } from "../reactor/reactor.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
+import { REQUEST_SLOT_BYTES } from "./arena.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import { Ending } from "./client-connection.ts";
 import { Cause } from "./failure.ts";
@@ -23,10 +25,6 @@ import { settleEnds } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { failConnect, failUpstream } from "./upstream-failure.ts";
 import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
-
-const REQUEST_BYTES_MIN = 4 * 1024;
-/** A recycled exchange gives larger buffers back. */
-const REQUEST_BYTES_KEPT = 16 * 1024;
 
 export class Exchange {
   readonly proxy: ProxyServer;
@@ -43,8 +41,12 @@ export class Exchange {
   readonly requestBody = new MessageBody();
   /** Names that the client's Connection field nominated, for the trailers. */
   requestNominatedNames: Uint8Array | undefined = undefined;
-  /** What is sent to the server: the rewritten head and the body, as far as `isReplayable`. */
-  request: NativeBuffer = allocate(REQUEST_BYTES_MIN);
+  /**
+   * What is sent to the server: request.bytes[requestStart, requestEnd) is the rewritten head and the body, as far as
+   * `isReplayable`. It lies in this exchange's slot of the arena, or in a buffer of its own when it is larger.
+   */
+  request: NativeBuffer;
+  requestStart = 0;
   requestEnd = 0;
   requestHeadEnd = 0;
   /** `request` still holds everything that was sent. */
@@ -83,28 +85,53 @@ export class Exchange {
   failureSentence = "";
 
   startedMs = 0;
+  startedUs = 0;
   bytesToClient = 0;
   server: PoolServer | undefined = undefined;
   #isOver = true;
+  /** Where the slot begins; -1 when all slots had been given away. */
+  readonly #slotStart: number;
 
-  constructor(proxy: ProxyServer) {
+  /** `slotStart`: offset of a request slot in the arena that is this exchange's alone, or -1. */
+  constructor(proxy: ProxyServer, slotStart: number) {
     this.proxy = proxy;
+    this.#slotStart = slotStart;
+    this.request = proxy.arena;
+  }
+
+  get ownsSlot(): boolean {
+    return this.#slotStart >= 0;
   }
 
   begin(client: ClientConnection): void {
     this.client = client;
     client.exchange = this;
     this.startedMs = this.proxy.reactor.nowMs;
+    this.startedUs = this.proxy.reactor.nowUs;
+    this.#resetRequest();
     this.#isOver = false;
     this.proxy.activeExchanges++;
   }
 
-  /** Makes room in `request` for so many bytes in all, keeping what is there. */
+  /** Makes room for so many bytes in all, keeping those that are there. */
   reserveRequest(bytes: number): void {
-    if (bytes <= this.request.bytes.length) return;
-    const larger = allocate(Math.max(bytes, 2 * this.request.bytes.length));
-    larger.bytes.set(this.request.bytes.subarray(0, this.requestEnd));
+    const isInSlot = this.requestStart === this.#slotStart;
+    if (bytes <= (isInSlot ? REQUEST_SLOT_BYTES : this.request.bytes.length - this.requestStart)) return;
+    const larger = allocate(2 * bytes);
+    larger.bytes.set(this.request.bytes.subarray(this.requestStart, this.requestEnd));
+    this.requestEnd -= this.requestStart;
+    this.requestHeadEnd -= this.requestStart;
+    this.requestStart = 0;
     this.request = larger;
+  }
+
+  /** An empty request in this exchange's slot. */
+  #resetRequest(): void {
+    const hasSlot = this.#slotStart >= 0;
+    if (!hasSlot && this.request === this.proxy.arena) this.request = allocate(REQUEST_SLOT_BYTES);
+    else if (hasSlot) this.request = this.proxy.arena;
+    this.requestStart = hasSlot ? this.#slotStart : 0;
+    this.requestEnd = this.requestHeadEnd = this.requestStart;
   }
 
   /** The client's bytes are part of this request's body (and the server can take them). */
@@ -168,7 +195,7 @@ export class Exchange {
     upstream.bytesSentBeforeRequest = upstream.bytesSent;
     this.server!.count(ServerSlot.requests, 1);
     this.isSending = true;
-    const errno = upstream.write(this.request, 0, this.requestEnd);
+    const errno = upstream.write(this.request, this.requestStart, this.requestEnd);
     if (errno !== 0) {
       this.handleSendFailure(-errno);
       return;
@@ -330,10 +357,17 @@ export class Exchange {
     this.#recycle();
   }
 
+  /** With microseconds as fraction, unless it is so long that they do not matter. */
+  #latencyMs(): number {
+    const { nowMs, nowUs } = this.proxy.reactor;
+    const wholeMs = nowMs - this.startedMs;
+    return wholeMs > 1_000_000 ? wholeMs : elapsedUs(this.startedUs, nowUs) / 1000;
+  }
+
   #record(cause: number): void {
     const { client, proxy, server } = this;
     const { listener } = client;
-    const latencyMs = proxy.reactor.nowMs - this.startedMs;
+    const latencyMs = this.#latencyMs();
     const bucket = latencyBucket(latencyMs);
     if (this.status !== 0) {
       listener.countResponse(this.status);
@@ -356,7 +390,6 @@ export class Exchange {
     this.requestNominatedNames = undefined;
     this.responseNominatedNames = undefined;
     this.isUpgradeAsked = false;
-    this.requestEnd = 0;
     this.isReplayable = true;
     this.isSending = false;
     this.isRequestGivenUp = false;
@@ -369,12 +402,11 @@ export class Exchange {
     this.isTunnel = false;
     this.hasClientEnded = false;
     this.hasUpstreamEnded = false;
-    this.tried.length = 0;
+    if (this.tried.length !== 0) this.tried.length = 0;
     this.tries = 0;
     this.failureStatus = 0;
     this.bytesToClient = 0;
     this.keyHash = 0;
-    if (this.request.bytes.length > REQUEST_BYTES_KEPT) this.request = allocate(REQUEST_BYTES_MIN);
     this.proxy.giveBack(this);
   }
 }

@@ -2,6 +2,7 @@
  * The HTTP data plane of one worker: what all connections share (arena, parsers, counters, pools, clock of the Date header)
  * and how it starts, drains and stops. Built by daemon/worker.ts from the configuration it was sent.
  */
+import { getHeapStatistics } from "node:v8";
 import type { GatewayConfig } from "../config/types.ts";
 import { RequestForwarding, ResponseForwarding } from "../http1/head-writer.ts";
 import { RequestHead } from "../http1/request-head.ts";
@@ -12,7 +13,14 @@ import { Timed } from "../reactor/timer-wheel.ts";
 import type { NativeBuffer } from "../sys/memory.ts";
 import { allocate } from "../sys/memory.ts";
 import type { AccessLog } from "./access-log.ts";
-import { type Arena, createArena, SCRATCH_BYTES } from "./arena.ts";
+import {
+  type Arena,
+  createArena,
+  REQUEST_SLOT_BYTES,
+  REQUEST_SLOT_COUNT,
+  REQUEST_SLOTS_START,
+  SCRATCH_BYTES,
+} from "./arena.ts";
 import { ClientConnection, ClientState } from "./client-connection.ts";
 import { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
@@ -46,6 +54,7 @@ export class ProxyServer {
   /** Called once the drain is complete. */
   onDrained: (() => void) | undefined;
   readonly #spareExchanges: Exchange[] = [];
+  #slotsTaken = 0;
   readonly #drainSteps: DrainTimer;
   #date: Uint8Array = new Uint8Array(0);
   #dateSecond = -1;
@@ -79,11 +88,16 @@ export class ProxyServer {
   // ── exchanges ────────────────────────────────────────────────────────────────────────────────────────────
 
   takeExchange(): Exchange {
-    return this.#spareExchanges.pop() ?? new Exchange(this);
+    return this.#spareExchanges.pop() ?? new Exchange(this, this.#takeSlot());
   }
 
   giveBack(exchange: Exchange): void {
-    if (this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
+    if (exchange.ownsSlot || this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
+  }
+
+  #takeSlot(): number {
+    if (this.#slotsTaken === REQUEST_SLOT_COUNT) return -1;
+    return REQUEST_SLOTS_START + REQUEST_SLOT_BYTES * this.#slotsTaken++;
   }
 
   // ── what responses need ──────────────────────────────────────────────────────────────────────────────────
@@ -185,7 +199,8 @@ export class ProxyServer {
     counters[WorkerSlot.lastLoopAtMs] = performance.timeOrigin + reactor.nowMs;
     counters[WorkerSlot.activeExchanges] = this.activeExchanges;
     counters[WorkerSlot.timersArmed] = reactor.timers.linkedCount;
-    counters[WorkerSlot.heapBytes] = process.memoryUsage().heapUsed;
+    // Not process.memoryUsage(): it opens a file in /proc, and throws when no descriptor is left.
+    counters[WorkerSlot.heapBytes] = getHeapStatistics().used_heap_size;
     for (const pool of this.pools) {
       for (const server of pool.servers) {
         server.set(ServerSlot.passedOver, server.backend.isPassedOver(reactor.nowMs) ? 1 : 0);

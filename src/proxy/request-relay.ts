@@ -85,7 +85,7 @@ function writeHead(exchange: Exchange, head: RequestHead): void {
   forwarding.clientAddressLength = client.listener.writePeerAddress(client, forwarding.clientAddress);
   if (pool.config.balance.kind === "hash") exchange.keyHash = keyHashOf(exchange, head);
   exchange.reserveRequest(requestHeadBytesMax(head, forwarding));
-  exchange.requestEnd = writeRequestHead(exchange.request.bytes, 0, bytes, head, forwarding);
+  exchange.requestEnd = writeRequestHead(exchange.request.bytes, exchange.requestStart, bytes, head, forwarding);
   exchange.requestHeadEnd = exchange.requestEnd;
 }
 
@@ -162,7 +162,7 @@ function passOn(exchange: Exchange, from: number, to: number): boolean {
   const fits = exchange.requestEnd - exchange.requestHeadEnd + to - from <= exchange.pool.config.replayBytesMax;
   if (exchange.isReplayable && !fits) exchange.isReplayable = false;
   if (exchange.isReplayable || !exchange.isSending) {
-    exchange.reserveRequest(exchange.requestEnd + to - from);
+    exchange.reserveRequest(exchange.requestEnd - exchange.requestStart + to - from);
     exchange.request.bytes.set(bytes.subarray(from, to), exchange.requestEnd);
     exchange.requestEnd += to - from;
   }

@@ -47,7 +47,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     super(fd, EPOLLIN | EPOLLOUT);
     this.pool = pool;
     this.server = server;
-    this.openedAtMs = Math.floor(nowMs);
+    this.openedAtMs = nowMs;
     this.ageMsMax = ageMsMax;
   }
 

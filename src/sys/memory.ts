@@ -13,6 +13,12 @@ const ftruncate_ = bindFunction("int ftruncate(int, int64_t)");
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 1;
+const MAP_PRIVATE = 2;
+const MAP_ANONYMOUS = 0x20;
+/** Where a low mapping is tried first, and how far apart the attempts are. */
+const LOW_HINT = 0x2000_0000;
+const LOW_STEP = 0x0800_0000;
+const LOW_END = 0x7000_0000;
 
 /** A buffer outside the moving heap, and the address of its first byte. */
 export interface NativeBuffer {
@@ -24,6 +30,20 @@ export interface NativeBuffer {
 export function allocate(length: number): NativeBuffer {
   const bytes = Buffer.allocUnsafeSlow(length);
   return { bytes, address: addressOfBuffer(bytes) };
+}
+
+/**
+ * As allocate(), zeroed, for the buffers of the hot path: below 2 GiB when there is room, so that an address is a small
+ * integer to V8 and passing it to a system call allocates nothing (a larger number is boxed, 16 bytes a call). Lives until exit.
+ */
+export function allocateLow(length: number): NativeBuffer {
+  for (let hint = LOW_HINT; hint < LOW_END; hint += LOW_STEP) {
+    // Without MAP_FIXED the address is a hint: an occupied range is never replaced.
+    const address = check("mmap", mmap_(hint, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    if (address + length < 0x8000_0000) return { bytes: Buffer.from(viewOf(address, length)), address };
+    munmap_(address, length);
+  }
+  return allocate(length);
 }
 
 /** An anonymous file that child processes can inherit and map. Its descriptor survives exec. */

@@ -21,8 +21,9 @@ const bind_ = bindFunction("int bind(int, uintptr_t, uint)");
 const listen_ = bindFunction("int listen(int, int)");
 const connect_ = bindFunction("int connect(int, uintptr_t, uint)");
 const accept4_ = bindFunction("int accept4(int, uintptr_t, uintptr_t, int)");
-const recv_ = bindFunction("int64_t recv(int, uintptr_t, ulong, int)");
-const send_ = bindFunction("int64_t send(int, uintptr_t, ulong, int)");
+// Declared with int in place of ssize_t and size_t: no buffer here reaches 2 GiB, and an int crosses the border faster.
+const recv_ = bindFunction("int recv(int, uintptr_t, uint, int)");
+const send_ = bindFunction("int send(int, uintptr_t, uint, int)");
 const shutdown_ = bindFunction("int shutdown(int, int)");
 const close_ = bindFunction("int close(int)");
 const getsockname_ = bindFunction("int getsockname(int, uintptr_t, uintptr_t)");

@@ -98,16 +98,19 @@ export class Topology implements AsyncDisposable {
       execute([...this.#enter, "ip", "netns", "add", this.#namespace(node)]);
       this.#nodes.add(node);
       this.run(node, "ip", "link", "set", "lo", "up");
-      if (plan.forwarding?.includes(node)) this.run(node, "sysctl", "-qw", "net.ipv4.ip_forward=1");
+      if (plan.forwarding?.includes(node)) this.#setSysctl(node, "net.ipv4.ip_forward", "1");
     }
     for (const [index, ends] of plan.links.entries()) this.#link(ends, index);
     for (const [node, routes] of Object.entries(plan.routes ?? {})) {
       for (const route of routes) this.run(node, "ip", "route", "add", ...route.split(" "));
     }
     for (const [node, sysctls] of Object.entries(plan.sysctls ?? {})) {
-      for (const [name, value] of Object.entries(sysctls))
-        this.run(node, "sysctl", "-qw", `${name}=${value}`);
+      for (const [name, value] of Object.entries(sysctls)) this.#setSysctl(node, name, value);
     }
+  }
+
+  #setSysctl(node: string, name: string, value: string): void {
+    this.run(node, "sh", "-c", 'printf %s "$1" > "/proc/sys/$2"', "sh", value, name.replaceAll(".", "/"));
   }
 
   #link(ends: readonly [LinkEnd, LinkEnd], index: number): void {

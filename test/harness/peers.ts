@@ -8,7 +8,7 @@ import type { TestContext } from "node:test";
 
 /** Debian's package for each program, for the hint. */
 const DEBIAN_PACKAGE = {
-  nginx: "nginx-light",
+  nginx: "nginx",
   haproxy: "haproxy",
   wrk: "wrk",
   curl: "curl",

@@ -98,6 +98,22 @@ test("so_keepalive of a listener releases a client that vanished at idle + inter
   );
 });
 
+test("so_keepalive leaves what it omits to the sysctls of the gateway's namespace", async (t) => {
+  if (!requireNamespaces(t)) return;
+  const sysctls = {
+    "net.ipv4.tcp_keepalive_time": "1",
+    "net.ipv4.tcp_keepalive_intvl": "1",
+    "net.ipv4.tcp_keepalive_probes": "60",
+  };
+  await using nodes = await startThreeNodes(gatewayConfig({ listenerKeepalive: "::3" }), sysctls);
+  await withOneAnswer(nodes);
+  const lastSignOfLifeMs = performance.now();
+  nodes.topology.dropPackets("client", "input", `ip saddr ${GATEWAY_ADDRESS}`);
+  assertDetectedInTime(
+    await closedAfter(nodes, lastSignOfLifeMs, { side: "client", cause: "tcp-keepalive" }),
+  );
+});
+
 test("so_keepalive of a pool releases an idle connection to a server that vanished", async (t) => {
   if (!requireNamespaces(t)) return;
   await using nodes = await startThreeNodes(gatewayConfig({ poolKeepalive: PROBES }));

@@ -57,9 +57,13 @@ export class ThreeNodes implements AsyncDisposable {
   }
 }
 
-export async function startThreeNodes(config: string): Promise<ThreeNodes> {
+export async function startThreeNodes(
+  config: string,
+  gatewaySysctls: Readonly<Record<string, string>> = {},
+): Promise<ThreeNodes> {
   const topology = await createTopology({
     nodes: ["client", "gateway", "origin"],
+    sysctls: { gateway: gatewaySysctls },
     links: [
       [
         { node: "client", interface: "eth0", address: `${CLIENT_ADDRESS}/24` },
