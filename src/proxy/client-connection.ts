@@ -11,8 +11,7 @@ import { encodeErrorResponse } from "../http1/error-response.ts";
 import { parseRequestHead, REQUEST_REJECTIONS, type RequestHead } from "../http1/request-head.ts";
 import { ListenerSlot } from "../observe/counter-layout.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import { Stream } from "../reactor/stream.ts";
-import { EPOLLIN } from "../sys/epoll.ts";
+import { READ_INTEREST, Stream } from "../reactor/stream.ts";
 import { Errno } from "../sys/errno.ts";
 import type { NativeBuffer } from "../sys/memory.ts";
 import { recv, shutdownWrite } from "../sys/socket.ts";
@@ -74,7 +73,7 @@ export class ClientConnection extends Stream {
     peerPort: number,
     id: number,
   ) {
-    super(fd, EPOLLIN);
+    super(fd, READ_INTEREST);
     this.listener = listener;
     this.peerIpv4 = peerIpv4;
     this.peerText = peerText;
@@ -89,37 +88,33 @@ export class ClientConnection extends Stream {
 
   /** Begins the life of an accepted connection: its first head must arrive in time. */
   open(): void {
-    this.reactor().register(this.fd, EPOLLIN, this);
-    this.listener.count(ListenerSlot.idle, 1);
+    this.reactor().register(this.fd, READ_INTEREST, this);
     this.idleSinceMs = this.reactor().nowMs;
     this.reactor().timers.arm(this, this.listener.config.clientHeaderTimeoutMs);
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  protected override handleReadable(): void {
+  protected override handleReadable(): boolean {
     switch (this.state) {
       case ClientState.IDLE:
       case ClientState.HEAD:
-        this.#readHead();
-        break;
+        return this.#readHead();
       case ClientState.EXCHANGE:
-        if (this.exchange!.wantsRequestBody()) this.#readBody();
-        else this.#readAhead();
-        break;
+        return this.exchange!.wantsRequestBody() ? this.#readBody() : this.#readAhead();
       case ClientState.FLUSHING:
         this.pauseReading();
-        break;
+        return true;
       case ClientState.LINGERING:
-        this.#discard();
-        break;
+        return this.#discard();
       case ClientState.TUNNEL:
-        relayClientTunnel(this.exchange!);
-        break;
+        return relayClientTunnel(this.exchange!);
+      default:
+        return true;
     }
   }
 
-  #readHead(): void {
+  #readHead(): boolean {
     const { arena } = this.listener.server;
     const heldLength = this.#unhold();
     const received = recv(this.fd, arena.address + RECEIVE_START + heldLength, READ_BYTES);
@@ -130,9 +125,10 @@ export class ClientConnection extends Stream {
       this.close(heldLength > 0 ? Cause.PEER_FIN_IN_REQUEST : Cause.PEER_FIN);
     } else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
     else if (heldLength > 0) this.hold(RECEIVE_START, RECEIVE_START + heldLength);
+    return received < READ_BYTES;
   }
 
-  #readBody(): void {
+  #readBody(): boolean {
     const { arena } = this.listener.server;
     const received = recv(this.fd, arena.address + RECEIVE_START, READ_BYTES);
     if (received > 0) {
@@ -141,33 +137,36 @@ export class ClientConnection extends Stream {
       relayRequestBody(this.exchange!, RECEIVE_START, RECEIVE_START + received);
     } else if (received === 0) this.abort(Cause.PEER_FIN_IN_REQUEST);
     else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
+    return received < READ_BYTES;
   }
 
-  /** Something came although no bytes are wanted now: a pipelined request (left in the socket), or the end. */
-  #readAhead(): void {
+  /** Something came although no bytes are wanted now: a pipelined request (the rest stays in the socket), or the end. */
+  #readAhead(): boolean {
     this.pauseReading();
     const { arena } = this.listener.server;
-    if (this.#held !== undefined) return;
+    if (this.#held !== undefined) return true;
     const received = recv(this.fd, arena.address + RECEIVE_START, READ_BYTES);
     if (received > 0) {
       this.listener.count(ListenerSlot.bytesReceived, received);
       this.hold(RECEIVE_START, RECEIVE_START + received);
     } else if (received === 0) this.hasEnded = true;
     else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
+    return true;
   }
 
-  #discard(): void {
+  #discard(): boolean {
     const { reactor, arena } = this.listener.server;
     const received = recv(this.fd, arena.address + RECEIVE_START, READ_BYTES);
-    if (received === -Errno.EAGAIN) return;
+    if (received === -Errno.EAGAIN) return true;
     if (received <= 0) {
       this.close(this.#cause);
-      return;
+      return true;
     }
     this.listener.count(ListenerSlot.bytesReceived, received);
     const leftMs = this.#lingerUntilMs - reactor.nowMs;
     if (leftMs <= 0) this.close(this.#cause);
     else reactor.timers.arm(this, Math.min(leftMs, this.listener.config.lingeringTimeoutMs));
+    return received < READ_BYTES;
   }
 
   /** Keeps arena bytes for later: the beginning of a head, or what was pipelined. */
@@ -229,9 +228,8 @@ export class ClientConnection extends Stream {
     const { reactor } = listener.server;
     reactor.timers.cancel(this);
     this.state = ClientState.EXCHANGE;
+    listener.activeCount++;
     this.requestCount++;
-    listener.count(ListenerSlot.idle, -1);
-    listener.count(ListenerSlot.active, 1);
     listener.count(ListenerSlot.requests, 1);
     if (this.requestCount > 1) listener.count(ListenerSlot.reusedRequests, 1);
     beginExchange(this, head, bodyStart, end);
@@ -244,9 +242,8 @@ export class ClientConnection extends Stream {
     const { status, sentence, reason } = REQUEST_REJECTIONS[rejection]!;
     listener.count(ListenerSlot.rejected, 1);
     listener.countResponse(status);
-    listener.count(ListenerSlot.idle, -1);
-    listener.count(ListenerSlot.active, 1);
     this.state = ClientState.EXCHANGE;
+    listener.activeCount++;
     this.hold(0, 0);
     const response = encodeErrorResponse(status, sentence, { isHead: false, close: true, date: server.date() });
     server.accessLog?.recordRejected(this, status, reason);
@@ -304,8 +301,7 @@ export class ClientConnection extends Stream {
     const { listener } = this;
     const { reactor } = listener.server;
     this.state = ClientState.IDLE;
-    listener.count(ListenerSlot.active, -1);
-    listener.count(ListenerSlot.idle, 1);
+    listener.activeCount--;
     this.idleSinceMs = reactor.nowMs;
     reactor.timers.arm(this, listener.config.keepaliveTimeoutMs);
     if (this.#isProcessing) return;
@@ -364,8 +360,7 @@ export class ClientConnection extends Stream {
   closeIdle(cause: number): void {
     if (this.state !== ClientState.IDLE) return;
     this.state = ClientState.EXCHANGE;
-    this.listener.count(ListenerSlot.idle, -1);
-    this.listener.count(ListenerSlot.active, 1);
+    this.listener.activeCount++;
     this.finishAfterFlush(Ending.LINGER, cause);
   }
 
@@ -391,9 +386,8 @@ export class ClientConnection extends Stream {
     const { listener } = this;
     const { server } = listener;
     listener.countResponse(408);
-    listener.count(ListenerSlot.idle, -1);
-    listener.count(ListenerSlot.active, 1);
     this.state = ClientState.EXCHANGE;
+    listener.activeCount++;
     this.hold(0, 0);
     const sentence = "The request head was not complete within client_header_timeout.";
     const response = encodeErrorResponse(408, sentence, { isHead: false, close: true, date: server.date() });
@@ -425,8 +419,7 @@ export class ClientConnection extends Stream {
     if (this.state === ClientState.CLOSED) return;
     const { listener } = this;
     const { reactor } = listener.server;
-    const wasIdle = this.state === ClientState.IDLE || this.state === ClientState.HEAD;
-    listener.count(wasIdle ? ListenerSlot.idle : ListenerSlot.active, -1);
+    if (this.state !== ClientState.IDLE && this.state !== ClientState.HEAD) listener.activeCount--;
     listener.countClose(cause);
     this.state = ClientState.CLOSED;
     this.#held = undefined;

@@ -77,6 +77,8 @@ export class HttpListener {
   readonly server: ProxyServer;
   readonly routes: RouteTable;
   connectionCount = 0;
+  /** Connections with a request in progress, or ending. */
+  activeCount = 0;
   readonly #pools: readonly UpstreamPool[];
   readonly #trusted: CidrSet;
   readonly #counters: Float64Array;
@@ -153,6 +155,12 @@ export class HttpListener {
 
   count(slot: number, amount: number): void {
     this.#counters[this.#base + slot]! += amount;
+  }
+
+  /** Values that need not be kept up to date with every request. */
+  writeGauges(): void {
+    this.#counters[this.#base + ListenerSlot.active] = this.activeCount;
+    this.#counters[this.#base + ListenerSlot.idle] = this.connectionCount - this.activeCount;
   }
 
   countResponse(status: number): void {

@@ -7,7 +7,7 @@ import type { GatewayConfig } from "../config/types.ts";
 import { RequestForwarding, ResponseForwarding } from "../http1/head-writer.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { ResponseHead } from "../http1/response-head.ts";
-import { CounterLayout, ServerSlot, WorkerSlot } from "../observe/counter-layout.ts";
+import { CounterLayout, WorkerSlot } from "../observe/counter-layout.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
 import type { NativeBuffer } from "../sys/memory.ts";
@@ -29,7 +29,8 @@ import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Recycled exchanges kept for reuse. */
 const SPARE_EXCHANGES_MAX = 1024;
-const GAUGES_EVERY_MS = 1000;
+const GAUGES_EVERY_MS = 100;
+const HEAP_EVERY_MS = 1000;
 /** How many idle connections make room when descriptors have run out. */
 const EVICTIONS = 32;
 /** The address of a client as text: an IPv6 address with a zone is shorter than this. */
@@ -56,6 +57,10 @@ export class ProxyServer {
   readonly #spareExchanges: Exchange[] = [];
   #slotsTaken = 0;
   readonly #drainSteps: DrainTimer;
+  readonly #gaugeTimer: GaugeTimer;
+  #gaugesTurn = -1;
+  #gaugesAtMs = Number.MIN_SAFE_INTEGER;
+  #heapAtMs = Number.MIN_SAFE_INTEGER;
   #date: Uint8Array = new Uint8Array(0);
   #dateSecond = -1;
   #own: NativeBuffer = allocate(4096);
@@ -76,7 +81,8 @@ export class ProxyServer {
     this.pools = config.pools.map((pool, index) => new UpstreamPool(pool, index, this, layout, random));
     this.listeners = config.listeners.map((listener, index) => new HttpListener(listener, index, this, layout));
     this.#drainSteps = new DrainTimer(this);
-    reactor.timers.arm(new GaugeTimer(this), GAUGES_EVERY_MS);
+    this.#gaugeTimer = new GaugeTimer(this);
+    reactor.onEndOfTurn(() => this.refreshGauges());
   }
 
   poolNamed(name: string): UpstreamPool {
@@ -189,36 +195,51 @@ export class ProxyServer {
     onDrained();
   }
 
-  /** Values that are cheaper to look up once a second than to keep up to date. */
+  /** At the end of a turn: gauges are at most GAUGES_EVERY_MS behind, and an idle worker is not woken for them. */
+  refreshGauges(): void {
+    const { nowMs, turns } = this.reactor;
+    if (turns === this.#gaugesTurn) return;
+    if (nowMs - this.#gaugesAtMs >= GAUGES_EVERY_MS) this.writeGauges();
+    else if (!this.#gaugeTimer.isScheduled) this.#gaugeTimer.schedule();
+  }
+
   writeGauges(): void {
     const { counters, reactor } = this;
+    this.#gaugesAtMs = reactor.nowMs;
+    this.#gaugesTurn = reactor.turns;
     counters[WorkerSlot.loopIterations] = reactor.turns;
-    counters[WorkerSlot.loopLagMsMax] = reactor.busyMsMax;
-    reactor.busyMsMax = 0;
+    counters[WorkerSlot.loopLagMsMax] = reactor.takeBusyMsMax();
     counters[WorkerSlot.descriptorsInUse] = reactor.descriptorCount;
     counters[WorkerSlot.lastLoopAtMs] = performance.timeOrigin + reactor.nowMs;
     counters[WorkerSlot.activeExchanges] = this.activeExchanges;
     counters[WorkerSlot.timersArmed] = reactor.timers.linkedCount;
-    // Not process.memoryUsage(): it opens a file in /proc, and throws when no descriptor is left.
-    counters[WorkerSlot.heapBytes] = getHeapStatistics().used_heap_size;
-    for (const pool of this.pools) {
-      for (const server of pool.servers) {
-        server.set(ServerSlot.passedOver, server.backend.isPassedOver(reactor.nowMs) ? 1 : 0);
-        server.set(ServerSlot.idleLimitMs, server.learned.limitMs(reactor.nowMs));
-      }
+    if (reactor.nowMs - this.#heapAtMs >= HEAP_EVERY_MS) {
+      this.#heapAtMs = reactor.nowMs;
+      counters[WorkerSlot.heapBytes] = process.memoryUsage().heapUsed;
     }
+    for (const listener of this.listeners) listener.writeGauges();
+    for (const pool of this.pools) pool.writeGauges();
   }
 }
 
+/** Writes the gauges once more after the last turn of a busy period. */
 class GaugeTimer extends Timed {
   readonly #server: ProxyServer;
+  isScheduled = false;
+
   constructor(server: ProxyServer) {
     super();
     this.#server = server;
   }
+
+  schedule(): void {
+    this.isScheduled = true;
+    this.#server.reactor.timers.arm(this, GAUGES_EVERY_MS);
+  }
+
   override handleTimeout(): void {
     this.#server.writeGauges();
-    this.#server.reactor.timers.arm(this, GAUGES_EVERY_MS);
+    this.isScheduled = false;
   }
 }
 

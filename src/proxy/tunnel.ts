@@ -26,7 +26,7 @@ export function startTunnel(exchange: Exchange): void {
   if (errno !== 0) exchange.handleUpstreamFailure(Cause.UPSTREAM_RESET, -errno);
 }
 
-export function relayClientTunnel(exchange: Exchange): void {
+export function relayClientTunnel(exchange: Exchange): boolean {
   const { client, proxy } = exchange;
   const upstream = exchange.upstream!;
   const received = recv(client.fd, proxy.arena.address + RECEIVE_START, READ_BYTES);
@@ -40,22 +40,24 @@ export function relayClientTunnel(exchange: Exchange): void {
     client.pauseReading();
     settleEnds(exchange);
   } else if (received !== -Errno.EAGAIN) client.abort(Cause.PEER_RESET);
+  return received < READ_BYTES;
 }
 
-export function relayUpstreamTunnel(exchange: Exchange): void {
+export function relayUpstreamTunnel(exchange: Exchange): boolean {
   const { client, proxy } = exchange;
   const upstream = exchange.upstream!;
   const received = recv(upstream.fd, proxy.arena.address + RECEIVE_START, READ_BYTES);
   if (received > 0) {
     client.noteTunnelActivity();
     exchange.bytesToClient += received;
-    if (!client.send(proxy.arena, RECEIVE_START, RECEIVE_START + received)) return;
+    if (!client.send(proxy.arena, RECEIVE_START, RECEIVE_START + received)) return true;
     if (client.isBlocked) upstream.pauseReading();
   } else if (received === 0) {
     exchange.hasUpstreamEnded = true;
     upstream.pauseReading();
     settleEnds(exchange);
   } else if (received !== -Errno.EAGAIN) exchange.handleUpstreamFailure(Cause.UPSTREAM_RESET, -received);
+  return received < READ_BYTES;
 }
 
 /** Called when a side has ended and when a backlog has been sent: passes ends on, and finishes when both have ended. */

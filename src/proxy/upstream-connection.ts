@@ -6,8 +6,8 @@
  */
 import { ServerSlot } from "../observe/counter-layout.ts";
 import type { Reactor } from "../reactor/reactor.ts";
-import { Stream } from "../reactor/stream.ts";
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../sys/epoll.ts";
+import { READ_INTEREST, Stream } from "../reactor/stream.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../sys/epoll.ts";
 import { Errno } from "../sys/errno.ts";
 import { peek, recv } from "../sys/socket.ts";
 import { takeSocketError } from "../sys/socket-options.ts";
@@ -44,7 +44,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
   #held: Uint8Array | undefined = undefined;
 
   constructor(fd: number, pool: UpstreamPool, server: PoolServer, nowMs: number, ageMsMax: number) {
-    super(fd, EPOLLIN | EPOLLOUT);
+    super(fd, READ_INTEREST | EPOLLOUT);
     this.pool = pool;
     this.server = server;
     this.openedAtMs = nowMs;
@@ -56,7 +56,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
   }
 
   open(): void {
-    this.reactor().register(this.fd, EPOLLIN | EPOLLOUT, this);
+    this.reactor().register(this.fd, READ_INTEREST | EPOLLOUT, this);
     this.reactor().timers.arm(this, this.pool.config.connectTimeoutMs);
   }
 
@@ -79,17 +79,23 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     }
     this.state = UpstreamState.BUSY;
     this.reactor().timers.cancel(this);
-    this.handleWritable();
     this.exchange!.sendRequest();
+    // The server may have spoken, or closed, before we did: that edge has just been used up.
+    if ((mask & (EPOLLIN | EPOLLRDHUP)) !== 0) this.rearm();
   }
 
-  protected override handleReadable(): void {
-    if (this.state === UpstreamState.BUSY) this.#readResponse();
-    else if (this.state === UpstreamState.IDLE) this.#readWhileIdle();
-    else if (this.state === UpstreamState.TUNNEL) relayUpstreamTunnel(this.exchange!);
+  protected override get watchesWritable(): boolean {
+    return true;
   }
 
-  #readResponse(): void {
+  protected override handleReadable(): boolean {
+    if (this.state === UpstreamState.BUSY) return this.#readResponse();
+    if (this.state === UpstreamState.TUNNEL) return relayUpstreamTunnel(this.exchange!);
+    if (this.state === UpstreamState.IDLE) this.#readWhileIdle();
+    return true;
+  }
+
+  #readResponse(): boolean {
     const { arena } = this.pool.proxy;
     const heldLength = this.unhold();
     const received = recv(this.fd, arena.address + RECEIVE_START + heldLength, READ_BYTES);
@@ -100,6 +106,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     } else if (received === 0) exchange.handleUpstreamEnd();
     else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
     else if (heldLength > 0) this.hold(RECEIVE_START, RECEIVE_START + heldLength);
+    return received < READ_BYTES;
   }
 
   /** In the pool, any readability is the end: FIN, RST, or bytes that are nobody's response (RFC 9112 §9.2). */

@@ -98,8 +98,16 @@ export class UpstreamPool {
     this.proxy.counters[this.#base + slot]! += amount;
   }
 
-  get idleCount(): number {
-    return this.#idle.size;
+  /** Values that need not be kept up to date with every request. */
+  writeGauges(): void {
+    const { nowMs } = this.proxy.reactor;
+    this.proxy.counters[this.#base + PoolSlot.idle] = this.#idle.size;
+    for (const server of this.servers) {
+      server.set(ServerSlot.active, server.backend.activeConnections);
+      server.set(ServerSlot.idle, this.#idle.sizeOf(server.backend.index));
+      server.set(ServerSlot.passedOver, server.backend.isPassedOver(nowMs) ? 1 : 0);
+      server.set(ServerSlot.idleLimitMs, this.#idleLimitMs(server, nowMs));
+    }
   }
 
   /** An idle connection to the server that may be used now, or undefined. Retires on the way what may not. */
@@ -108,11 +116,8 @@ export class UpstreamPool {
     for (;;) {
       const connection = this.#idle.checkOut(server.backend.index);
       if (connection === undefined) return undefined;
-      this.count(PoolSlot.idle, -1);
-      server.count(ServerSlot.idle, -1);
       connection.state = UpstreamState.BUSY;
       server.backend.activeConnections++;
-      server.count(ServerSlot.active, 1);
       const idleMs = nowMs - connection.idleSinceMs;
       if (idleMs > this.#idleLimitMs(server, nowMs)) connection.close(Cause.UPSTREAM_IDLE_TIMEOUT);
       else if (idleMs >= QUIET_CHECK_AFTER_MS && !connection.isQuiet()) connection.close(Cause.UPSTREAM_FIN_STALE);
@@ -135,7 +140,6 @@ export class UpstreamPool {
     connection.exchange = exchange;
     exchange.upstream = connection;
     server.backend.activeConnections++;
-    server.count(ServerSlot.active, 1);
     server.count(ServerSlot.connectionsOpened, 1);
     connection.open();
     return 0;
@@ -172,8 +176,6 @@ export class UpstreamPool {
     connection.state = UpstreamState.IDLE;
     connection.idleSinceMs = reactor.nowMs;
     const evicted = this.#idle.checkIn(connection, server.backend.index);
-    this.count(PoolSlot.idle, 1);
-    server.count(ServerSlot.idle, 1);
     const limitMs = this.#idleLimitMs(server, reactor.nowMs);
     const ageLeftMs = this.config.keepaliveTimeMs === 0 ? limitMs : connection.openedAtMs + connection.ageMsMax - reactor.nowMs;
     reactor.timers.arm(connection, ageLeftMs < limitMs ? ageLeftMs : limitMs);
@@ -189,14 +191,11 @@ export class UpstreamPool {
   /** An idle connection leaves the pool because it is being closed (an evicted one has left the list already). */
   forgetIdle(connection: UpstreamConnection): void {
     this.#idle.remove(connection);
-    this.count(PoolSlot.idle, -1);
-    connection.server.count(ServerSlot.idle, -1);
   }
 
   /** A connection is no longer used by an exchange. */
   releaseBusy(server: PoolServer): void {
     server.backend.activeConnections--;
-    server.count(ServerSlot.active, -1);
   }
 
   /** Closes up to `count` idle connections, the longest idle first: descriptors are short, or the worker drains. */

@@ -3,13 +3,12 @@
  * (daemon/messages.ts), read and written by the reactor. The end of the stream means that the supervisor is gone.
  */
 import { encodeFrame, FrameDecoder, type SupervisorMessage, type WorkerMessage } from "../daemon/messages.ts";
-import { EPOLLIN } from "../sys/epoll.ts";
 import { Errno } from "../sys/errno.ts";
 import { allocate } from "../sys/memory.ts";
 import { setNonBlocking } from "../sys/process.ts";
 import { recv } from "../sys/socket.ts";
 import type { Reactor } from "./reactor.ts";
-import { Stream } from "./stream.ts";
+import { READ_INTEREST, Stream } from "./stream.ts";
 
 export interface MailboxHandler {
   handleMessage(message: SupervisorMessage): void;
@@ -24,11 +23,11 @@ export class Mailbox extends Stream {
   #isOpen = true;
 
   constructor(fd: number, reactor: Reactor, handler: MailboxHandler) {
-    super(fd, EPOLLIN);
+    super(fd, READ_INTEREST);
     this.#reactor = reactor;
     this.#handler = handler;
     setNonBlocking(fd);
-    reactor.register(fd, EPOLLIN, this);
+    reactor.register(fd, READ_INTEREST, this);
   }
 
   /** Queues the message; lost without a word when the supervisor is gone. */
@@ -44,17 +43,18 @@ export class Mailbox extends Stream {
     return this.#reactor;
   }
 
-  protected override handleReadable(): void {
+  protected override handleReadable(): boolean {
     const received = recv(this.fd, this.#received.address, this.#received.bytes.length);
-    if (received === -Errno.EAGAIN) return;
+    if (received === -Errno.EAGAIN) return true;
     if (received <= 0) {
       this.#close();
-      return;
+      return true;
     }
     this.#decoder.push(this.#received.bytes.subarray(0, received));
     for (let message = this.#decoder.next(); message !== undefined; message = this.#decoder.next()) {
       this.#handler.handleMessage(message as SupervisorMessage);
     }
+    return received < this.#received.bytes.length;
   }
 
   protected override handleDrained(): void {}

@@ -33,8 +33,7 @@ export class Reactor {
   readonly timers = new TimerWheel(this.nowMs);
   /** Turns of the loop so far. */
   turns = 0;
-  /** Longest time spent in one turn, in milliseconds, since it was last reset by whoever reports it. */
-  busyMsMax = 0;
+  #busyMsMax = 0;
   /** Registered descriptors. */
   descriptorCount = 0;
 
@@ -118,7 +117,14 @@ export class Reactor {
   #noteBusy(startMs: number): void {
     if ((this.turns & 15) !== 0) return;
     const busyMs = performance.now() - startMs;
-    if (busyMs > this.busyMsMax) this.busyMsMax = busyMs;
+    if (busyMs > this.#busyMsMax) this.#busyMsMax = busyMs;
+  }
+
+  /** Longest time seen in one turn since the last call, in milliseconds. */
+  takeBusyMsMax(): number {
+    const busyMsMax = this.#busyMsMax;
+    this.#busyMsMax = 0;
+    return busyMsMax;
   }
 
   #drop(fd: number): void {

@@ -4,8 +4,12 @@
  * one receive buffer. Subclasses say what happens on readable, drained, failed and timed out.
  *
  * Sending is direct: one send(2) per message on the normal path, no queue, no copy, no epoll change.
+ *
+ * Edge-triggered (EPOLLET), because a level-triggered descriptor is polled by the kernel a second time after every event. A read
+ * that returned less than it asked for has emptied the socket (epoll(7), questions and answers, 9); after any other one, and
+ * when the event said that the peer has ended too, the descriptor is armed again, which reports what is still there.
  */
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../sys/epoll.ts";
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../sys/epoll.ts";
 import { Errno } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
 import { send } from "../sys/socket.ts";
@@ -24,6 +28,10 @@ class Backlog {
 
 const BACKLOG_BYTES_MIN = 16 * 1024;
 
+/** What a stream that reads is watched for. */
+export const READ_INTEREST = EPOLLIN | EPOLLRDHUP | EPOLLET;
+const READING = EPOLLIN | EPOLLRDHUP;
+
 export abstract class Stream extends Timed implements EventHandler {
   readonly fd: number;
   /** What epoll watches for at present. */
@@ -37,8 +45,11 @@ export abstract class Stream extends Timed implements EventHandler {
   }
 
   protected abstract reactor(): Reactor;
-  /** Bytes (or the end of the stream, or an error) can be read. */
-  protected abstract handleReadable(): void;
+  /**
+   * Bytes (or the end of the stream, or an error) can be read. True when the socket was emptied: the last read got less
+   * than it asked for. Pausing counts as emptied: resuming reports what is there.
+   */
+  protected abstract handleReadable(): boolean;
   /** The backlog was sent; the stream may be fed again. */
   protected abstract handleDrained(): void;
   /** EPOLLERR, or a send failed later than the call that queued it: the connection is gone. `errno` 0: ask SO_ERROR. */
@@ -58,34 +69,48 @@ export abstract class Stream extends Timed implements EventHandler {
   }
 
   handleEvents(mask: number): void {
-    if ((mask & EPOLLOUT) !== 0 && (mask & (EPOLLERR | EPOLLHUP)) === 0) {
-      if (!this.handleWritable()) return;
+    if ((mask & EPOLLOUT) !== 0 && this.#backlog !== undefined && (mask & (EPOLLERR | EPOLLHUP)) === 0) {
+      if (!this.#sendBacklog()) return;
     }
-    if ((mask & EPOLLIN) !== 0) this.handleReadable();
-    else if ((mask & EPOLLERR) !== 0) this.handleFailure(0);
-    else if ((mask & EPOLLHUP) !== 0) this.handleReadable();
+    if ((mask & (EPOLLIN | EPOLLHUP | EPOLLERR)) === 0) return;
+    if ((mask & EPOLLIN) === 0 && (mask & EPOLLERR) !== 0) this.handleFailure(0);
+    else {
+      const isEmptied = this.handleReadable();
+      if (!isEmptied || (mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0) this.rearm();
+    }
   }
 
-  /** Sends the backlog. False when the stream is no longer in use after it. */
-  protected handleWritable(): boolean {
-    const backlog = this.#backlog;
-    if (backlog === undefined) {
-      this.#setInterest(this.#interest & ~EPOLLOUT);
-      return true;
-    }
+  /** Asks epoll to report again what is still there; not for a stream that was closed meanwhile. */
+  protected rearm(): void {
+    const reactor = this.reactor();
+    if (reactor.handlerOf(this.fd) === this && this.isReading) reactor.watch(this.fd, this.#interest);
+  }
+
+  /** False when the stream is no longer in use after it. */
+  #sendBacklog(): boolean {
+    const backlog = this.#backlog!;
     const sent = send(this.fd, backlog.buffer.address + backlog.start, backlog.end - backlog.start);
     if (sent < 0) {
       if (sent === -Errno.EAGAIN) return true;
       this.handleFailure(-sent);
       return false;
     }
-    this.noteSent(sent);
     backlog.start += sent;
-    if (backlog.start < backlog.end) return true;
+    if (backlog.start < backlog.end) {
+      this.noteSent(sent);
+      // A short send filled the socket again: the next edge tells when there is room.
+      return true;
+    }
     this.#backlog = undefined;
-    this.#setInterest(this.#interest & ~EPOLLOUT);
+    this.noteSent(sent);
+    if (!this.watchesWritable) this.#setInterest(this.#interest & ~EPOLLOUT);
     this.handleDrained();
     return true;
+  }
+
+  /** Overridden by streams that are watched for EPOLLOUT all the time: edge-triggered, that costs nothing. */
+  protected get watchesWritable(): boolean {
+    return false;
   }
 
   /**
@@ -115,11 +140,11 @@ export abstract class Stream extends Timed implements EventHandler {
   protected noteSent(_bytes: number): void {}
 
   pauseReading(): void {
-    this.#setInterest(this.#interest & ~EPOLLIN);
+    this.#setInterest(this.#interest & ~READING);
   }
 
   resumeReading(): void {
-    this.#setInterest(this.#interest | EPOLLIN);
+    this.#setInterest(this.#interest | READING);
   }
 
   /** Drops what is queued: the peer will not get it. */

@@ -21,6 +21,8 @@ export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
+/** Report a change once, not for as long as it lasts. */
+export const EPOLLET = 1 << 31;
 /** Of the processes that wait on one listening socket, wake one, not all (Linux 4.5). */
 export const EPOLLEXCLUSIVE = 1 << 28;
 
