@@ -29,6 +29,8 @@ export interface Sample {
 export interface Row {
   readonly subject: SubjectName;
   readonly cpuUsPerRequest: number;
+  /** The best round: what is left when a busy machine interferes least. */
+  readonly cpuUsPerRequestMin: number;
   readonly cpuSpread: number;
   readonly requestsPerSecond: number;
   readonly p50Us: number;
@@ -130,6 +132,7 @@ export function summarize(samples: readonly Sample[], name: string): Row[] {
     return {
       subject,
       cpuUsPerRequest: round(median(own.map((sample) => sample.cpuUsPerRequest)), 2),
+      cpuUsPerRequestMin: round(Math.min(...own.map((sample) => sample.cpuUsPerRequest)), 2),
       cpuSpread: round(spread(own.map((sample) => sample.cpuUsPerRequest)), 3),
       requestsPerSecond: Math.round(median(own.map((sample) => sample.requestsPerSecond))),
       p50Us: Math.round(median(own.map((sample) => sample.p50Us))),

@@ -9,6 +9,7 @@ import { median, spread } from "./statistics.ts";
 const row = (subject: Row["subject"], cpuUsPerRequest: number, p99Us: number): Row => ({
   subject,
   cpuUsPerRequest,
+  cpuUsPerRequestMin: cpuUsPerRequest - 1,
   cpuSpread: 0.01,
   requestsPerSecond: 1000,
   p50Us: 10,
@@ -36,10 +37,10 @@ test("summarize() reduces the rounds of each subject to medians", () => {
     "c",
   );
   assert.deepEqual(
-    rows.map((it) => [it.subject, it.cpuUsPerRequest]),
+    rows.map((it) => [it.subject, it.cpuUsPerRequest, it.cpuUsPerRequestMin]),
     [
-      ["nginx", 11],
-      ["holdfast", 9],
+      ["nginx", 11, 10],
+      ["holdfast", 9, 9],
     ],
   );
 });
@@ -83,7 +84,7 @@ test("renderMarkdown() shows the machine, every row and missed targets", () => {
       },
     ],
   });
-  assert.match(text, /\| nginx \| 12 \| 1 % \| 1000 \| 10 \| 190 \|/);
+  assert.match(text, /\| nginx \| 12 \| 11 \| 1 % \| 1000 \| 10 \| 190 \|/);
   assert.match(text, /\| CPU \/ nginx \| 0\.9 \| 0\.75 \| met \|/);
   assert.match(text, /\| p99 \/ nginx \| 1 \| 1\.053 \| \*\*missed\*\* \|/);
   assert.match(text, /\| nginx \| 461 \| 460 \| 3 \|/);

@@ -69,6 +69,7 @@ const REFUSED: readonly (readonly [name: string, text: string, reason: string])[
   ["an open quoted string", '5;a="x\r\n', "bad-chunk-extension"],
   ["junk after a quoted string", '5;a="x"y\r\n', "bad-chunk-extension"],
   ["data longer than its size", "5\r\nhelloX\r\n", "bad-chunk-end"],
+  ["CR without LF after data", "5\r\nhello\rX", "bad-chunk-end"],
   ["bare LF after data", "5\r\nhello\n0\r\n\r\n", "bad-chunk-end"],
   ["data shorter than its size", "6\r\nhello\r\n0\r\n\r\n", "bad-chunk-end"],
   ["CR CR LF at the end", "0\r\n\r\r\n", "bare-cr"],

@@ -44,6 +44,8 @@ function optionBit(bytes: Uint8Array, start: number, end: number): number {
 
 /** The options of one Connection line; several lines are or-ed together. */
 export function connectionOptionsOf(bytes: Uint8Array, start: number, end: number): number {
+  // By far the most frequent value, alone on its line.
+  if (equalsIgnoringCase(bytes, start, end, KEEP_ALIVE)) return OPTION_KEEP_ALIVE;
   let options = 0;
   for (let p = start; p < end; p++) {
     const comma = elementEnd(bytes, p, end);
@@ -60,6 +62,8 @@ export function connectionOptionsOf(bytes: Uint8Array, start: number, end: numbe
  * False: more than NOMINATIONS_MAX options. Needed only when the options contain OTHER; a cold path.
  */
 export function markNominatedFields(bytes: Uint8Array, fields: FieldTable): boolean {
+  // The table is reused: marks of an earlier message would strip fields that nobody nominated.
+  fields.isNominated.fill(0, 0, fields.count);
   let nominations = 0;
   for (let i = 0; i < fields.count; i++) {
     if (fields.id[i] !== FieldId.CONNECTION) continue;

@@ -5,6 +5,7 @@
 import { octetsOf } from "./octets.ts";
 
 export const REASON_PHRASES: Readonly<Record<number, string>> = {
+  200: "OK",
   400: "Bad Request",
   403: "Forbidden",
   404: "Not Found",

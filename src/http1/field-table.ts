@@ -7,11 +7,11 @@
  * Called by `request-head.ts`, `response-head.ts` and `chunked.ts`.
  */
 import { candidateFieldId, confirmedFieldId } from "./field-name.ts";
-import { controlsIn, firstOf, TOKEN as IMPORTED_TOKEN, isOptionalWhitespace, viewOf } from "./octets.ts";
+import { TOKEN as IMPORTED_TOKEN, isOptionalWhitespace, viewOf } from "./octets.ts";
 import { FieldRejection } from "./rejection.ts";
 
 // Imported bindings are loaded from a module cell at every use and never become constants in optimised code; constants of
-// the file itself do. Measured: the scan takes half the time with these copies.
+// the file itself do. Measured: the scan takes a quarter less time with these copies.
 const TOKEN = IMPORTED_TOKEN;
 const HTAB = 0x09;
 const LF = 0x0a;
@@ -19,7 +19,6 @@ const CR = 0x0d;
 const SP = 0x20;
 const COLON = 0x3a;
 const DEL = 0x7f;
-const BELOW_SP = 0x20202020;
 
 /** More than any honest message has (Apache: 100, HAProxy: 101, Node: 2000 by default). */
 export const FIELDS_MAX = 256;
@@ -54,7 +53,6 @@ export class FieldTable {
  */
 export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fields: FieldTable): number {
   const view = viewOf(bytes);
-  const lastWord = scanEnd - 4;
   const { id: ids, lineStart: lineStarts, nameEnd: nameEnds, lineEnd: lineEnds, notable } = fields;
   const { valueStart: valueStarts, valueEnd: valueEnds } = fields;
   let count = 0;
@@ -63,13 +61,9 @@ export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fi
   fields.notableCount = 0;
   for (;;) {
     const lineStart = p;
-    let octet = 0;
-    while (p < scanEnd) {
-      octet = bytes[p]!;
-      if (TOKEN[octet] === 0) break;
-      p++;
-    }
+    p = nameEndOf(bytes, view, p, scanEnd);
     if (p >= scanEnd) return 0;
+    let octet = bytes[p]!;
     if (octet !== COLON || p === lineStart) return endOfLines(bytes, p, scanEnd, lineStart, count);
     if (count === ids.length) return -FieldRejection.TOO_MANY_FIELDS;
     const nameEnd = p++;
@@ -81,22 +75,8 @@ export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fi
       p++;
     }
     const valueStart = p;
-    let controls = 0;
-    while (p <= lastWord) {
-      controls = controlsIn(view.getInt32(p, true), BELOW_SP);
-      if (controls !== 0) break;
-      p += 4;
-    }
-    if (controls !== 0) {
-      p += firstOf(controls);
-      octet = bytes[p]!;
-    } else {
-      while (p < scanEnd) {
-        octet = bytes[p]!;
-        if (octet < SP || octet === DEL) break;
-        p++;
-      }
-    }
+    p = textEndOf(bytes, view, p, scanEnd);
+    if (p < scanEnd) octet = bytes[p]!;
     if (octet !== CR || p + 1 >= scanEnd || bytes[p + 1] !== LF) {
       p = unusualLineEnd(bytes, p, scanEnd);
       if (p <= 0) return p;
@@ -124,6 +104,32 @@ export function scanFieldLines(bytes: Uint8Array, p: number, scanEnd: number, fi
     ids[count] = id;
     fields.count = ++count;
   }
+}
+
+/** The first octet from `p` on that is no token octet, or `scanEnd`. */
+function nameEndOf(bytes: Uint8Array, view: DataView, p: number, scanEnd: number): number {
+  for (const lastWord = scanEnd - 4; p <= lastWord; p += 4) {
+    const word = view.getInt32(p, true);
+    const isName =
+      TOKEN[word & 255]! & TOKEN[(word >> 8) & 255]! & TOKEN[(word >> 16) & 255]! & TOKEN[word >>> 24]!;
+    if (isName === 0) break;
+  }
+  while (p < scanEnd && TOKEN[bytes[p]!] !== 0) p++;
+  return p;
+}
+
+/** The first control (a tab too) from `p` on, or `scanEnd`. */
+function textEndOf(bytes: Uint8Array, view: DataView, p: number, scanEnd: number): number {
+  for (const lastWord = scanEnd - 4; p <= lastWord; p += 4) {
+    // Is one of four octets below SP, or DEL? ("hasless" and "haszero" of Bit Twiddling Hacks; octets above 0x7f never
+    // count.) The lowest bit of the mask belongs to the first such octet.
+    const word = view.getInt32(p, true);
+    const del = word ^ 0x7f7f7f7f;
+    const controls = (((word - 0x20202020) & ~word) | ((del - 0x01010101) & ~del)) & 0x80808080;
+    if (controls !== 0) return p + ((31 - Math.clz32(controls & -controls)) >> 3);
+  }
+  while (p < scanEnd && bytes[p]! >= SP && bytes[p] !== DEL) p++;
+  return p;
 }
 
 /**

@@ -178,6 +178,11 @@ test("writeResponseHead() keeps Content-Length for HEAD and 304, never sends one
     "HTTP/1.1 204 N\r\n\r\n",
   );
   assert.equal(
+    forwardedResponse("HTTP/1.1 204 N\r\nContent-Length: 0\r\n\r\n", { framing: Framing.CHUNKED }),
+    "HTTP/1.1 204 N\r\n\r\n",
+  );
+  assert.equal(forwardedResponse("HTTP/1.1 204 N\r\nContent-Length: 0\r\n\r\n"), "HTTP/1.1 204 N\r\n\r\n");
+  assert.equal(
     forwardedResponse("HTTP/1.1 103 E\r\nContent-Length: 5\r\nConnection: close\r\nLink: l\r\n\r\n", {
       persistent: false,
       date: octetsOf("Date: d\r\n"),

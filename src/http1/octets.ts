@@ -56,25 +56,6 @@ export function outViewOf(out: Uint8Array): DataView {
   return outView;
 }
 
-/**
- * Which of the four octets of `word` have a value below that of `below`, or are DEL: 0 if none, else a mask whose lowest bit
- * belongs to the first such octet ("hasless" and "haszero" of Bit Twiddling Hacks). Octets above 0x7f never count.
- */
-export function controlsIn(word: number, below: number): number {
-  const del = word ^ 0x7f7f7f7f;
-  return (((word - below) & ~word) | ((del - 0x01010101) & ~del)) & 0x80808080;
-}
-
-/** Which octet (0 to 3) the lowest bit of a mask of `controlsIn` belongs to. */
-export function firstOf(mask: number): number {
-  return (31 - Math.clz32(mask & -mask)) >> 3;
-}
-
-/** `below` of `controlsIn`: controls. */
-export const BELOW_SP = 0x20202020;
-/** `below` of `controlsIn`: controls and space. */
-export const BELOW_EXCLAMATION_MARK = 0x21212121;
-
 /** The octets of an ASCII string. Only for constants and cold paths. */
 export function octetsOf(text: string): Uint8Array {
   const octets = new Uint8Array(text.length);

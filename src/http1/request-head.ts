@@ -17,6 +17,7 @@ import {
   octetsOf,
   skipWhitespace,
   trimWhitespace,
+  viewOf,
 } from "./octets.ts";
 import { FieldRejection, rejectionList } from "./rejection.ts";
 import { authorityEndOf, authorityStartOf, isHostAndPort, TargetForm } from "./request-target.ts";
@@ -251,11 +252,8 @@ function parseRequestLine(bytes: Uint8Array, lineStart: number, scanEnd: number,
   head.methodStart = lineStart;
   head.methodEnd = p;
   const targetStart = ++p;
-  while (p < scanEnd) {
-    octet = bytes[p]!;
-    if (octet <= SP || octet === DEL || octet === HASH) break;
-    p++;
-  }
+  p = targetEndOf(bytes, targetStart, scanEnd);
+  if (p < scanEnd) octet = bytes[p]!;
   if (p > targetStart && !canBeginTarget(bytes[targetStart]!, method)) return -RequestRejection.BAD_TARGET;
   if (p >= scanEnd) return 0;
   if (octet !== SP || p === targetStart) return faultAfterTarget(octet);
@@ -263,6 +261,28 @@ function parseRequestLine(bytes: Uint8Array, lineStart: number, scanEnd: number,
   head.targetEnd = p;
   const rejection = parseTarget(bytes, targetStart, p, head);
   return parseVersion(bytes, p + 1, scanEnd, head, rejection);
+}
+
+/** The first octet that is no part of a target: a control, SP, DEL or "#" (a fragment is never sent, RFC 9112 §3.2). */
+function targetEndOf(bytes: Uint8Array, start: number, scanEnd: number): number {
+  const view = viewOf(bytes);
+  const lastWord = scanEnd - 4;
+  let p = start;
+  while (p <= lastWord) {
+    // As in the scan of field values, for octets below "!" and for "#".
+    const word = view.getInt32(p, true);
+    const del = word ^ 0x7f7f7f7f;
+    const hash = word ^ 0x23232323;
+    const found = ((word - 0x21212121) & ~word) | ((del - 0x01010101) & ~del) | ((hash - 0x01010101) & ~hash);
+    if ((found & 0x80808080) !== 0) break;
+    p += 4;
+  }
+  while (p < scanEnd) {
+    const octet = bytes[p]!;
+    if (octet <= SP || octet === DEL || octet === HASH) break;
+    p++;
+  }
+  return p;
 }
 
 function faultAfterTarget(octet: number): number {

@@ -5,8 +5,8 @@
  * connection was reused, how many tries were needed, and the cause when the connection was closed.
  */
 import type { AccessLogConfig } from "../config/types.ts";
-import { parseRequestHead, RequestHead } from "../http1/request-head.ts";
 import { findField } from "../http1/field-table.ts";
+import { parseRequestHead, RequestHead } from "../http1/request-head.ts";
 import { CLOSE_CAUSES } from "../observe/close-cause.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
@@ -99,8 +99,10 @@ export class AccessLog extends Timed {
     const { client, server } = exchange;
     const { bytes } = exchange.request;
     const head = this.#head;
-    const hasHead = parseRequestHead(bytes, exchange.requestStart, exchange.requestHeadEnd, HEAD_BYTES_MAX, head) > 0;
-    const text = (start: number, end: number) => (start < 0 ? undefined : bytes.toString("latin1", start, end));
+    const hasHead =
+      parseRequestHead(bytes, exchange.requestStart, exchange.requestHeadEnd, HEAD_BYTES_MAX, head) > 0;
+    const text = (start: number, end: number) =>
+      start < 0 ? undefined : bytes.toString("latin1", start, end);
     const field = (name: Uint8Array) => {
       const row = findField(bytes, head.fields, name);
       return row < 0 ? undefined : text(head.fields.valueStart[row]!, head.fields.valueEnd[row]!);
@@ -119,7 +121,7 @@ export class AccessLog extends Timed {
       bytesSent: exchange.bytesToClient,
       requestBodyBytes: exchange.requestBody.payloadBytes,
       durationMs: Math.round(durationMs * 1000) / 1000,
-      pool: !hasHead ? undefined : exchange.pool.config.name,
+      pool: !hasHead || exchange.isAnsweredHere ? undefined : exchange.pool.config.name,
       upstream: server?.backend.config.name,
       upstreamReused: server === undefined ? undefined : exchange.wasReused,
       tries: exchange.tries,
@@ -159,6 +161,9 @@ export class AccessLog extends Timed {
   }
 }
 
+/** Whatever could end the quoted field or the line, or is not ASCII. */
+const UNSAFE = /[^ !#-[\]-~]/g;
+
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** `host ident authuser [date] "request" status bytes "referer" "user-agent"`, times in UTC. */
@@ -168,7 +173,7 @@ function formatCombined(entry: Entry): string {
   const date = `${two(time.getUTCDate())}/${MONTHS[time.getUTCMonth()]}/${time.getUTCFullYear()}`;
   const clock = `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}:${two(time.getUTCSeconds())} +0000`;
   const request = entry.method === undefined ? "-" : `${entry.method} ${entry.target} ${entry.protocol}`;
-  const quote = (text: string | undefined) => `"${(text ?? "-").replace(/["\\\x00-\x1f\x7f-\xff]/g, escapeByte)}"`;
+  const quote = (text: string | undefined) => `"${(text ?? "-").replace(UNSAFE, escapeByte)}"`;
   return `${entry.client} - - [${date}:${clock}] ${quote(request)} ${entry.status} ${entry.bytesSent} ${quote(entry.referer)} ${quote(entry.userAgent)}\n`;
 }
 

@@ -21,7 +21,8 @@ export class CidrSet {
   constructor(networks: readonly string[]) {
     for (const network of networks) {
       const [host = "", bits] = network.split("/");
-      if (host.includes(":")) this.#ipv6.push({ groups: ipv6Groups(host), prefixBits: bits === undefined ? 128 : Number(bits) });
+      if (host.includes(":"))
+        this.#ipv6.push({ groups: ipv6Groups(host), prefixBits: bits === undefined ? 128 : Number(bits) });
       else {
         const prefixBits = bits === undefined ? 32 : Number(bits);
         const mask = prefixBits === 0 ? 0 : (-1 << (32 - prefixBits)) | 0;

@@ -50,8 +50,8 @@ export class ClientConnection extends Stream {
   readonly peerPort: number;
   /** Number of this connection within its worker. */
   readonly id: number;
-  /** Turn of the clock, in whole seconds, in which it was accepted. */
-  readonly acceptedAtSeconds: number;
+  /** When it was accepted, whole milliseconds of the loop's clock. */
+  readonly acceptedAtMs: number;
   state: number = ClientState.IDLE;
   requestCount = 0;
   /** When it became idle, whole milliseconds of the loop's clock. */
@@ -79,7 +79,7 @@ export class ClientConnection extends Stream {
     this.peerText = peerText;
     this.peerPort = peerPort;
     this.id = id;
-    this.acceptedAtSeconds = Math.floor(listener.server.reactor.nowMs / 1000);
+    this.acceptedAtMs = listener.server.reactor.nowMs;
   }
 
   protected override reactor(): Reactor {
@@ -171,7 +171,8 @@ export class ClientConnection extends Stream {
 
   /** Keeps arena bytes for later: the beginning of a head, or what was pipelined. */
   hold(start: number, end: number): void {
-    this.#held = start === end ? undefined : this.listener.server.arena.bytes.slice(start, end);
+    this.#held =
+      start === end ? undefined : new Uint8Array(this.listener.server.arena.bytes.subarray(start, end));
   }
 
   /** Puts held bytes back at RECEIVE_START; their number. */
@@ -208,7 +209,10 @@ export class ClientConnection extends Stream {
       start = RECEIVE_START;
       end = start + this.#unhold();
       isWorthParsing = true;
-      if (start === end) break;
+      if (start === end) {
+        this.#goOnReading();
+        break;
+      }
     }
     this.#isProcessing = false;
   }
@@ -245,7 +249,11 @@ export class ClientConnection extends Stream {
     this.state = ClientState.EXCHANGE;
     listener.activeCount++;
     this.hold(0, 0);
-    const response = encodeErrorResponse(status, sentence, { isHead: false, close: true, date: server.date() });
+    const response = encodeErrorResponse(status, sentence, {
+      isHead: false,
+      close: true,
+      date: server.date(),
+    });
     server.accessLog?.recordRejected(this, status, reason);
     if (this.#writeOwn(response)) this.finishAfterFlush(Ending.LINGER, Cause.BAD_REQUEST);
   }
@@ -308,7 +316,12 @@ export class ClientConnection extends Stream {
     if (this.#held !== undefined) {
       const length = this.#unhold();
       this.#processFrom(RECEIVE_START, RECEIVE_START + length, 0);
-    } else if (this.hasEnded) this.close(Cause.PEER_FIN);
+    } else this.#goOnReading();
+  }
+
+  /** Idle, and nothing more at hand: the next request is in the socket, or the end. */
+  #goOnReading(): void {
+    if (this.hasEnded) this.close(Cause.PEER_FIN);
     else this.resumeReading();
   }
 
@@ -365,20 +378,13 @@ export class ClientConnection extends Stream {
   }
 
   override handleTimeout(): void {
-    const { exchange } = this;
-    if (this.isBlocked) return this.abort(Cause.SEND_TIMEOUT, true);
-    switch (this.state) {
-      case ClientState.IDLE:
-        return this.close(this.requestCount === 0 ? Cause.HEADER_TIMEOUT : Cause.IDLE_TIMEOUT);
-      case ClientState.HEAD:
-        return this.#respondTimeout();
-      case ClientState.EXCHANGE:
-        return exchange?.handleClientBodyTimeout();
-      case ClientState.LINGERING:
-        return this.close(this.#cause);
-      case ClientState.TUNNEL:
-        return this.abort(Cause.TUNNEL_TIMEOUT);
-    }
+    if (this.isBlocked) this.abort(Cause.SEND_TIMEOUT, true);
+    else if (this.state === ClientState.IDLE) {
+      this.close(this.requestCount === 0 ? Cause.HEADER_TIMEOUT : Cause.IDLE_TIMEOUT);
+    } else if (this.state === ClientState.HEAD) this.#respondTimeout();
+    else if (this.state === ClientState.EXCHANGE) this.exchange?.handleClientBodyTimeout();
+    else if (this.state === ClientState.LINGERING) this.close(this.#cause);
+    else if (this.state === ClientState.TUNNEL) this.abort(Cause.TUNNEL_TIMEOUT);
   }
 
   /** 408: the head was begun and not finished in time (RFC 9110 §15.5.9). */

@@ -10,9 +10,10 @@ import type { Backend } from "../balance/backend.ts";
 import { encodeErrorResponse } from "../http1/error-response.ts";
 import { clientPersistenceAfter, PERSISTENCE_DECISIONS, PersistenceLimit } from "../http1/persistence.ts";
 import { MethodCode } from "../http1/request-head.ts";
-import { latencyBucket, ListenerSlot, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
-import { Errno } from "../sys/errno.ts";
+import { closeCauseIndex } from "../observe/close-cause.ts";
+import { ListenerSlot, latencyBucket, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { elapsedUs } from "../reactor/reactor.ts";
+import { Errno } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
 import { REQUEST_SLOT_BYTES } from "./arena.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -25,6 +26,9 @@ import { settleEnds } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { failConnect, failUpstream } from "./upstream-failure.ts";
 import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
+
+/** For the methods the gateway itself refuses (CONNECT, and a TRACE that ends here), whatever the resource is. */
+const ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 export class Exchange {
   readonly proxy: ProxyServer;
@@ -49,6 +53,8 @@ export class Exchange {
   requestStart = 0;
   requestEnd = 0;
   requestHeadEnd = 0;
+  /** No pool was chosen: the gateway itself is the one that answers. */
+  isAnsweredHere = false;
   /** `request` still holds everything that was sent. */
   isReplayable = true;
   /** `request` has been handed to the upstream connection; further body bytes go there directly. */
@@ -150,11 +156,15 @@ export class Exchange {
     const { nowMs } = this.proxy.reactor;
     const backend = this.pool.selector.select(nowMs, this.keyHash, this.tried);
     if (backend === undefined) {
+      if (this.failureStatus !== 0) {
+        this.respond(this.failureStatus, `${this.failureSentence} No other server is available.`);
+        return;
+      }
       this.pool.count(PoolSlot.noServer, 1);
-      if (this.failureStatus !== 0) this.respond(this.failureStatus, `${this.failureSentence} No other server is available.`);
-      else this.respond(503, `No server of pool "${this.pool.config.name}" is available.`);
+      this.respond(503, `No server of pool "${this.pool.config.name}" is available.`);
       return;
     }
+    if (this.tries > 0) this.pool.count(PoolSlot.retries, 1);
     this.tries++;
     const server = this.pool.servers[backend.index]!;
     const idle = this.pool.checkOut(server);
@@ -209,6 +219,7 @@ export class Exchange {
     const { upstream } = this;
     if (upstream === undefined) return;
     if (this.isTunnel) {
+      upstream.cancelTimeout();
       if (!this.hasClientEnded) this.client.resumeReading();
       settleEnds(this);
     } else if (this.requestBody.isComplete) upstream.armReadTimeout();
@@ -235,8 +246,8 @@ export class Exchange {
       return;
     }
     upstream.resumeReading();
-    upstream.armReadTimeout();
     if (this.wantsRequestBody()) this.armClientBodyTimeout();
+    else if (!upstream.isBlocked) upstream.armReadTimeout();
   }
 
   // ── what the server does ─────────────────────────────────────────────────────────────────────────────────
@@ -287,8 +298,10 @@ export class Exchange {
   retry(toSameServer: boolean): void {
     this.isRequestGivenUp = false;
     const server = this.server!;
-    if (toSameServer) this.#connect(server);
-    else {
+    if (toSameServer) {
+      this.pool.count(PoolSlot.retries, 1);
+      this.#connect(server);
+    } else {
       this.tried.push(server.backend);
       this.start();
     }
@@ -297,20 +310,24 @@ export class Exchange {
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Answers in place of a server. The connection persists when the request was read whole and the client lets it. */
-  respond(status: number, sentence: string, closeCause = Cause.REQUEST_REJECTED): void {
+  respond(status: number, sentence: string, closeCause = -1): void {
     const { client, proxy } = this;
     this.dropUpstream(Cause.UPSTREAM_REQUEST_UNFINISHED);
     this.status = status;
     this.decidePersistence(true);
-    const persists = PERSISTENCE_DECISIONS[this.persistence]!.persists && this.clientMinorVersion === 1;
+    const decision = PERSISTENCE_DECISIONS[this.persistence]!;
+    const { persists } = decision;
     const response = encodeErrorResponse(status, sentence, {
       isHead: this.method === MethodCode.HEAD,
       close: !persists,
       date: proxy.date(),
+      isHttp10: this.clientMinorVersion === 0,
+      ...(status === 405 && { allow: ALLOWED_METHODS }),
     });
     this.bytesToClient += response.length;
     if (!client.send(proxy.place(response), 0, response.length)) return;
-    this.finish(persists ? Ending.PERSIST : Ending.LINGER, persists ? -1 : closeCause);
+    if (persists) this.finish(Ending.PERSIST, -1);
+    else this.finish(Ending.LINGER, closeCause >= 0 ? closeCause : closeCauseIndex(decision.closeCause!));
   }
 
   /** The request cannot go on: an answer of our own while none has begun, else the connection is cut. */
@@ -327,9 +344,10 @@ export class Exchange {
     if (!this.requestBody.isComplete) limits |= PersistenceLimit.UNREAD_BODY;
     if (this.proxy.isDraining) limits |= PersistenceLimit.DRAINING;
     if (config.keepaliveTimeoutMs === 0) limits |= PersistenceLimit.DISABLED;
-    if (config.keepaliveRequests !== 0 && client.requestCount >= config.keepaliveRequests) limits |= PersistenceLimit.REQUESTS;
+    if (config.keepaliveRequests !== 0 && client.requestCount >= config.keepaliveRequests)
+      limits |= PersistenceLimit.REQUESTS;
     if (config.keepaliveTimeMs !== 0) {
-      const ageMs = this.proxy.reactor.nowMs - client.acceptedAtSeconds * 1000;
+      const ageMs = this.proxy.reactor.nowMs - client.acceptedAtMs;
       if (ageMs >= config.keepaliveTimeMs) limits |= PersistenceLimit.AGE;
     }
     this.persistence = clientPersistenceAfter(
@@ -390,6 +408,7 @@ export class Exchange {
     this.requestNominatedNames = undefined;
     this.responseNominatedNames = undefined;
     this.isUpgradeAsked = false;
+    this.isAnsweredHere = false;
     this.isReplayable = true;
     this.isSending = false;
     this.isRequestGivenUp = false;

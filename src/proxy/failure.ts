@@ -12,7 +12,9 @@ const ENETDOWN = 100;
 const EHOSTDOWN = 112;
 const EHOSTUNREACH = 113;
 
-function indexes<const Names extends Record<string, CloseCause>>(names: Names): { [Key in keyof Names]: number } {
+function indexes<const Names extends Record<string, CloseCause>>(
+  names: Names,
+): { [Key in keyof Names]: number } {
   return Object.fromEntries(Object.entries(names).map(([key, name]) => [key, closeCauseIndex(name)])) as {
     [Key in keyof Names]: number;
   };
@@ -71,7 +73,8 @@ export function clientFailureCause(errno: number, hadDataInFlight: boolean): num
 
 /** Cause of an upstream connection that failed with this errno. */
 export function upstreamFailureCause(errno: number, hadDataInFlight: boolean): number {
-  if (errno === ETIMEDOUT) return hadDataInFlight ? Cause.UPSTREAM_TCP_USER_TIMEOUT : Cause.UPSTREAM_TCP_KEEPALIVE;
+  if (errno === ETIMEDOUT)
+    return hadDataInFlight ? Cause.UPSTREAM_TCP_USER_TIMEOUT : Cause.UPSTREAM_TCP_KEEPALIVE;
   if (errno === ECONNREFUSED) return Cause.UPSTREAM_REFUSED;
   if (isUnreachable(errno)) return Cause.UPSTREAM_UNREACHABLE;
   return Cause.UPSTREAM_RESET;

@@ -51,7 +51,12 @@ class Acceptor extends Timed implements EventHandler {
     for (let count = 0; count < ACCEPTS_PER_EVENT; count++) {
       const fd = accept(this.fd);
       if (fd >= 0) this.#listener.adopt(fd);
-      else if (fd === -Errno.EMFILE || fd === -Errno.ENFILE || fd === -Errno.ENOBUFS || fd === -Errno.ENOMEM) {
+      else if (
+        fd === -Errno.EMFILE ||
+        fd === -Errno.ENFILE ||
+        fd === -Errno.ENOBUFS ||
+        fd === -Errno.ENOMEM
+      ) {
         this.#listener.server.handleDescriptorsExhausted();
         this.#rest();
         this.#listener.server.reactor.timers.arm(this, REST_MS);

@@ -54,7 +54,7 @@ export class MessageBody {
 
   #readLength(start: number, end: number): number {
     const available = end - start;
-    const taken = available < this.remaining ? available : this.remaining;
+    const taken = Math.min(available, this.remaining);
     this.dataStart = start;
     this.dataEnd = this.consumed = start + taken;
     this.remaining -= taken;

@@ -79,7 +79,9 @@ export class ProxyServer {
     this.forwarding.clientAddress = new Uint8Array(ADDRESS_TEXT_BYTES);
     const layout = new CounterLayout(config);
     this.pools = config.pools.map((pool, index) => new UpstreamPool(pool, index, this, layout, random));
-    this.listeners = config.listeners.map((listener, index) => new HttpListener(listener, index, this, layout));
+    this.listeners = config.listeners.map(
+      (listener, index) => new HttpListener(listener, index, this, layout),
+    );
     this.#drainSteps = new DrainTimer(this);
     this.#gaugeTimer = new GaugeTimer(this);
     reactor.onEndOfTurn(() => this.refreshGauges());
@@ -98,7 +100,8 @@ export class ProxyServer {
   }
 
   giveBack(exchange: Exchange): void {
-    if (exchange.ownsSlot || this.#spareExchanges.length < SPARE_EXCHANGES_MAX) this.#spareExchanges.push(exchange);
+    if (exchange.ownsSlot || this.#spareExchanges.length < SPARE_EXCHANGES_MAX)
+      this.#spareExchanges.push(exchange);
   }
 
   #takeSlot(): number {
@@ -127,7 +130,8 @@ export class ProxyServer {
 
   /** A head of RESPONSE_HEAD_BYTES_MAX and our own lines always fit; anything else is a bug. */
   assertScratch(bytes: number): void {
-    if (bytes > SCRATCH_BYTES) throw new Error(`a response head of ${bytes} bytes does not fit the scratch region`);
+    if (bytes > SCRATCH_BYTES)
+      throw new Error(`a response head of ${bytes} bytes does not fit the scratch region`);
   }
 
   // ── running out, draining, stopping ──────────────────────────────────────────────────────────────────────
@@ -139,7 +143,8 @@ export class ProxyServer {
     for (const pool of this.pools) evicted += pool.closeOldestIdle(EVICTIONS / 2, Cause.OUT_OF_DESCRIPTORS);
     const idle = this.#idleClients().filter((client) => client.requestCount > 0);
     idle.sort((a, b) => a.idleSinceMs - b.idleSinceMs);
-    for (const client of idle.slice(0, Math.max(1, EVICTIONS - evicted))) client.close(Cause.OUT_OF_DESCRIPTORS);
+    for (const client of idle.slice(0, Math.max(1, EVICTIONS - evicted)))
+      client.close(Cause.OUT_OF_DESCRIPTORS);
   }
 
   #idleClients(): ClientConnection[] {
@@ -215,7 +220,8 @@ export class ProxyServer {
     counters[WorkerSlot.timersArmed] = reactor.timers.linkedCount;
     if (reactor.nowMs - this.#heapAtMs >= HEAP_EVERY_MS) {
       this.#heapAtMs = reactor.nowMs;
-      counters[WorkerSlot.heapBytes] = process.memoryUsage().heapUsed;
+      // Not process.memoryUsage(): it opens a file in /proc, and throws when no descriptor is left.
+      counters[WorkerSlot.heapBytes] = getHeapStatistics().used_heap_size;
     }
     for (const listener of this.listeners) listener.writeGauges();
     for (const pool of this.pools) pool.writeGauges();

@@ -3,8 +3,8 @@
  * the head for the next hop, and moves the body (RFC 9112 §6, RFC 9110 §7.6). Called by client-connection.ts.
  */
 import { hashBytes, hashIpv4 } from "../balance/key-hash.ts";
-import { NO_NOMINATED_NAMES, nominatedNamesOf } from "../http1/connection-options.ts";
 import { CHUNKED_REJECTIONS, writeTrailers } from "../http1/chunked.ts";
+import { NO_NOMINATED_NAMES, nominatedNamesOf } from "../http1/connection-options.ts";
 import { findField } from "../http1/field-table.ts";
 import { requestHeadBytesMax, writeRequestHead } from "../http1/head-writer.ts";
 import { ConnectionOption, Framing, MethodCode, type RequestHead } from "../http1/request-head.ts";
@@ -14,7 +14,12 @@ import { Cause } from "./failure.ts";
 import { BodyProgress, frameChunk, writeLastChunkSize } from "./message-body.ts";
 
 /** A request whose head is in arena[head.start, bodyStart); more bytes follow up to `end`. */
-export function beginExchange(client: ClientConnection, head: RequestHead, bodyStart: number, end: number): void {
+export function beginExchange(
+  client: ClientConnection,
+  head: RequestHead,
+  bodyStart: number,
+  end: number,
+): void {
   const { listener } = client;
   const { server: proxy } = listener;
   const exchange = proxy.takeExchange();
@@ -31,9 +36,15 @@ export function beginExchange(client: ClientConnection, head: RequestHead, bodyS
     head.pathStart,
     head.pathEnd,
   );
-  if (routeIndex < 0 || head.method === MethodCode.CONNECT || isFinalRecipient(head) || isTooLarge(exchange, head)) {
-    client.hold(0, 0);
-    if (head.framing === Framing.NONE) client.hold(bodyStart, end);
+  if (
+    routeIndex < 0 ||
+    head.method === MethodCode.CONNECT ||
+    isFinalRecipient(head) ||
+    isTooLarge(exchange, head)
+  ) {
+    // Behind an empty body, too, comes the next request.
+    client.hold(bodyStart, exchange.requestBody.isComplete ? end : bodyStart);
+    if (proxy.accessLog !== undefined) keepHead(exchange, head);
     answerHere(exchange, head);
     return;
   }
@@ -57,6 +68,15 @@ function isFinalRecipient(head: RequestHead): boolean {
 function isTooLarge(exchange: Exchange, head: RequestHead): boolean {
   const { maxBodyBytes } = exchange.client.listener.config;
   return maxBodyBytes !== 0 && head.contentLength > maxBodyBytes;
+}
+
+/** The head as the client sent it: nobody needs it but the access log. */
+function keepHead(exchange: Exchange, head: RequestHead): void {
+  exchange.isAnsweredHere = true;
+  exchange.reserveRequest(head.end - head.start);
+  const source = exchange.proxy.arena.bytes.subarray(head.start, head.end);
+  exchange.request.bytes.set(source, exchange.requestStart);
+  exchange.requestEnd = exchange.requestHeadEnd = exchange.requestStart + source.length;
 }
 
 /** The request goes no further than this gateway. */
@@ -85,7 +105,13 @@ function writeHead(exchange: Exchange, head: RequestHead): void {
   forwarding.clientAddressLength = client.listener.writePeerAddress(client, forwarding.clientAddress);
   if (pool.config.balance.kind === "hash") exchange.keyHash = keyHashOf(exchange, head);
   exchange.reserveRequest(requestHeadBytesMax(head, forwarding));
-  exchange.requestEnd = writeRequestHead(exchange.request.bytes, exchange.requestStart, bytes, head, forwarding);
+  exchange.requestEnd = writeRequestHead(
+    exchange.request.bytes,
+    exchange.requestStart,
+    bytes,
+    head,
+    forwarding,
+  );
   exchange.requestHeadEnd = exchange.requestEnd;
 }
 
@@ -110,9 +136,10 @@ export function relayRequestBody(exchange: Exchange, start: number, end: number)
   if (!takeBody(exchange, start, end)) return;
   const { upstream, client } = exchange;
   if (upstream === undefined) return;
-  if (exchange.requestBody.isComplete) exchange.proxy.reactor.timers.cancel(client);
+  // While the client is blocked its timer is send_timeout.
+  if (exchange.requestBody.isComplete && !client.isBlocked) exchange.proxy.reactor.timers.cancel(client);
   if (!exchange.isSending || upstream.isBlocked) {
-    exchange.proxy.reactor.timers.cancel(client);
+    if (!client.isBlocked) exchange.proxy.reactor.timers.cancel(client);
     if (!exchange.requestBody.isComplete) client.pauseReading();
     if (upstream.isBlocked) upstream.armSendTimeout();
   } else if (exchange.requestBody.isComplete && !exchange.isRequestGivenUp) upstream.armReadTimeout();
@@ -159,8 +186,10 @@ function refuseBody(exchange: Exchange): boolean {
 function passOn(exchange: Exchange, from: number, to: number): boolean {
   const { proxy, upstream } = exchange;
   const { bytes } = proxy.arena;
-  const fits = exchange.requestEnd - exchange.requestHeadEnd + to - from <= exchange.pool.config.replayBytesMax;
-  if (exchange.isReplayable && !fits) exchange.isReplayable = false;
+  const fits =
+    exchange.requestEnd - exchange.requestHeadEnd + to - from <= exchange.pool.config.replayBytesMax;
+  // What has not been sent yet is at hand however large it is: it must be, to be sent at all.
+  if (exchange.isReplayable && exchange.isSending && !fits) exchange.isReplayable = false;
   if (exchange.isReplayable || !exchange.isSending) {
     exchange.reserveRequest(exchange.requestEnd - exchange.requestStart + to - from);
     exchange.request.bytes.set(bytes.subarray(from, to), exchange.requestEnd);

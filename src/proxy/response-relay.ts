@@ -3,8 +3,9 @@
  * of one read sent with one send(2). A body that the server cut short is never completed (RFC 9112 §8): no last chunk, the
  * connection is closed. Called by exchange.ts with the bytes of one read.
  */
-import { NO_NOMINATED_NAMES, nominatedNamesOf } from "../http1/connection-options.ts";
+
 import { writeTrailers } from "../http1/chunked.ts";
+import { NO_NOMINATED_NAMES, nominatedNamesOf } from "../http1/connection-options.ts";
 import { Framing, forwardedFraming } from "../http1/framing.ts";
 import { responseHeadBytesMax, writeResponseHead } from "../http1/head-writer.ts";
 import { PERSISTENCE_DECISIONS, PersistenceLimit, upstreamPersistenceAfter } from "../http1/persistence.ts";
@@ -53,6 +54,8 @@ function relayHead(exchange: Exchange, start: number, end: number): void {
       return;
     }
     if (!relayInformational(exchange, head)) return;
+    // A server may send any number of these: no faster than the client takes them.
+    if (exchange.client.isBlocked) exchange.upstream!.pauseReading();
     start = result;
     if (start === end) return;
   }

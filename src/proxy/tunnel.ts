@@ -66,7 +66,8 @@ export function settleEnds(exchange: Exchange): void {
   const upstream = exchange.upstream!;
   if (exchange.hasClientEnded && !upstream.isBlocked) shutdownWrite(upstream.fd);
   if (exchange.hasUpstreamEnded && !client.isBlocked) shutdownWrite(client.fd);
-  if (!exchange.hasClientEnded || !exchange.hasUpstreamEnded || upstream.isBlocked || client.isBlocked) return;
+  if (!exchange.hasClientEnded || !exchange.hasUpstreamEnded || upstream.isBlocked || client.isBlocked)
+    return;
   exchange.dropUpstream(Cause.UPSTREAM_FIN);
   exchange.finish(Ending.CLOSE, Cause.TUNNEL_FINISHED);
 }

@@ -127,6 +127,12 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     return peek(this.fd, arena.address + RECEIVE_START, 1) === -Errno.EAGAIN;
   }
 
+  /** Something has arrived that the loop has not come to yet; nothing was sent, so it is as if it had. */
+  closeUnquiet(): void {
+    this.exchange = undefined;
+    this.#readWhileIdle();
+  }
+
   protected override handleDrained(): void {
     this.exchange?.handleUpstreamDrained();
   }
@@ -150,7 +156,8 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     const { arena } = this.pool.proxy;
     const heldLength = this.unhold();
     const received = recv(this.fd, arena.address + RECEIVE_START + heldLength, READ_BYTES);
-    if (received > 0) this.exchange!.handleResponseBytes(RECEIVE_START, RECEIVE_START + heldLength + received);
+    if (received > 0)
+      this.exchange!.handleResponseBytes(RECEIVE_START, RECEIVE_START + heldLength + received);
     else if (received === 0) this.exchange!.handleUpstreamEnd();
     else this.handleFailure(received === -Errno.EAGAIN ? errno : -received);
   }
@@ -183,7 +190,8 @@ export class UpstreamConnection extends Stream implements IdleConnection {
   // ── bytes that wait for the rest of a head ───────────────────────────────────────────────────────────────
 
   hold(start: number, end: number): void {
-    this.#held = this.pool.proxy.arena.bytes.slice(start, end);
+    // Not slice(): that of a Buffer is a view, and the arena is everybody's.
+    this.#held = new Uint8Array(this.pool.proxy.arena.bytes.subarray(start, end));
   }
 
   /** Puts held bytes back at RECEIVE_START; their number. */

@@ -20,7 +20,8 @@ import {
 
 /** connect(2) failed, at once or later; our own connect_timeout comes as ETIMEDOUT. */
 export function failConnect(exchange: Exchange, errno: number): void {
-  const cause = errno === Errno.ETIMEDOUT ? Cause.UPSTREAM_CONNECT_TIMEOUT : upstreamFailureCause(errno, false);
+  const cause =
+    errno === Errno.ETIMEDOUT ? Cause.UPSTREAM_CONNECT_TIMEOUT : upstreamFailureCause(errno, false);
   exchange.server!.count(ServerSlot.connectFailures, 1);
   const kind = errno === Errno.ETIMEDOUT ? FailureKind.TIMEOUT : FailureKind.REFUSED;
   settle(exchange, cause, FailurePhase.CONNECTING, kind, false);
@@ -43,7 +44,8 @@ export function failUpstream(exchange: Exchange, cause: number, _errno: number):
   if (cause === Cause.UPSTREAM_FIN_STALE) {
     exchange.server!.learned.handleIdleFin(exchange.proxy.reactor.nowMs, exchange.upstreamIdleMs);
   }
-  const isProven = phase === FailurePhase.WRITTEN && kind === FailureKind.FIN && upstream.isProvablyUnprocessed();
+  const isProven =
+    phase === FailurePhase.WRITTEN && kind === FailureKind.FIN && upstream.isProvablyUnprocessed();
   settle(exchange, cause, phase, kind, isProven);
 }
 
@@ -82,7 +84,6 @@ function settle(exchange: Exchange, cause: number, phase: number, kind: number, 
     exchange.respond(exchange.failureStatus, `${exchange.failureSentence} ${decision.help}`);
     return;
   }
-  pool.count(PoolSlot.retries, 1);
   if (phase === FailurePhase.WRITTEN && wasReused) pool.count(PoolSlot.retriesStale, 1);
   if (isProven && !exchange.isIdempotent) pool.count(PoolSlot.retriesProvable, 1);
   exchange.retry(decision.action === "retry-same-server");
@@ -105,7 +106,9 @@ function cutShort(exchange: Exchange, cause: number): void {
 function phaseOf(exchange: Exchange): number {
   const upstream = exchange.upstream!;
   if (exchange.hasResponseBytes) return FailurePhase.RESPONDING;
-  return upstream.bytesSent === upstream.bytesSentBeforeRequest ? FailurePhase.UNWRITTEN : FailurePhase.WRITTEN;
+  return upstream.bytesSent === upstream.bytesSentBeforeRequest
+    ? FailurePhase.UNWRITTEN
+    : FailurePhase.WRITTEN;
 }
 
 function kindOf(cause: number): number {

@@ -8,9 +8,14 @@ import { createSelector, type Selector } from "../balance/selector.ts";
 import type { PoolConfig } from "../config/types.ts";
 import { type CounterLayout, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { Errno } from "../sys/errno.ts";
-import { type EncodedAddress, encodeSocketAddress, AF_UNIX } from "../sys/sockaddr.ts";
+import { AF_UNIX, type EncodedAddress, encodeSocketAddress } from "../sys/sockaddr.ts";
 import { close, connect, openStreamSocket, tryBind } from "../sys/socket.ts";
-import { setBindAddressNoPort, setNoDelay, setTcpKeepalive, setTcpUserTimeout } from "../sys/socket-options.ts";
+import {
+  setBindAddressNoPort,
+  setNoDelay,
+  setTcpKeepalive,
+  setTcpUserTimeout,
+} from "../sys/socket-options.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { IdlePool } from "./idle-pool.ts";
@@ -120,7 +125,7 @@ export class UpstreamPool {
       server.backend.activeConnections++;
       const idleMs = nowMs - connection.idleSinceMs;
       if (idleMs > this.#idleLimitMs(server, nowMs)) connection.close(Cause.UPSTREAM_IDLE_TIMEOUT);
-      else if (idleMs >= QUIET_CHECK_AFTER_MS && !connection.isQuiet()) connection.close(Cause.UPSTREAM_FIN_STALE);
+      else if (idleMs >= QUIET_CHECK_AFTER_MS && !connection.isQuiet()) connection.closeUnquiet();
       else return connection;
     }
   }
@@ -161,8 +166,10 @@ export class UpstreamPool {
     const { keepaliveRequests, keepaliveTimeMs } = this.config;
     if (this.proxy.isDraining) return Cause.UPSTREAM_DRAIN;
     if (this.config.keepalive === 0) return Cause.UPSTREAM_POOL_FULL;
-    if (keepaliveRequests !== 0 && connection.requestCount >= keepaliveRequests) return Cause.UPSTREAM_REQUEST_LIMIT;
-    if (keepaliveTimeMs !== 0 && nowMs - connection.openedAtMs >= connection.ageMsMax) return Cause.UPSTREAM_AGE_LIMIT;
+    if (keepaliveRequests !== 0 && connection.requestCount >= keepaliveRequests)
+      return Cause.UPSTREAM_REQUEST_LIMIT;
+    if (keepaliveTimeMs !== 0 && nowMs - connection.openedAtMs >= connection.ageMsMax)
+      return Cause.UPSTREAM_AGE_LIMIT;
     if (this.#idleLimitMs(connection.server, nowMs) <= 0) return Cause.UPSTREAM_IDLE_TIMEOUT;
     return -1;
   }
@@ -177,8 +184,11 @@ export class UpstreamPool {
     connection.idleSinceMs = reactor.nowMs;
     const evicted = this.#idle.checkIn(connection, server.backend.index);
     const limitMs = this.#idleLimitMs(server, reactor.nowMs);
-    const ageLeftMs = this.config.keepaliveTimeMs === 0 ? limitMs : connection.openedAtMs + connection.ageMsMax - reactor.nowMs;
-    reactor.timers.arm(connection, ageLeftMs < limitMs ? ageLeftMs : limitMs);
+    const ageLeftMs =
+      this.config.keepaliveTimeMs === 0
+        ? limitMs
+        : connection.openedAtMs + connection.ageMsMax - reactor.nowMs;
+    reactor.timers.arm(connection, Math.min(ageLeftMs, limitMs));
     evicted?.close(Cause.UPSTREAM_POOL_FULL);
   }
 
@@ -210,7 +220,9 @@ export class UpstreamPool {
   }
 
   #idleLimitMs(server: PoolServer, nowMs: number): number {
-    return this.config.keepaliveTimeoutMs === "auto" ? server.learned.limitMs(nowMs) : this.config.keepaliveTimeoutMs;
+    return this.config.keepaliveTimeoutMs === "auto"
+      ? server.learned.limitMs(nowMs)
+      : this.config.keepaliveTimeoutMs;
   }
 }
 

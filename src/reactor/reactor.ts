@@ -47,7 +47,8 @@ export class Reactor {
   /** Watches a descriptor. Throws SyscallError where epoll refuses it (EPERM: a plain file; ENOSPC: max_user_watches). */
   register(fd: number, mask: number, handler: EventHandler): void {
     if (fd >= this.#generations.length) this.#growTo(fd);
-    const generation = (this.#generations[fd] = (this.#generations[fd]! + 1) | 0);
+    const generation = (this.#generations[fd]! + 1) | 0;
+    this.#generations[fd] = generation;
     const result = this.#epoll.add(fd, mask, generation);
     if (result < 0) throw new SyscallError("epoll_ctl", -result, `ADD fd ${fd}`);
     this.#handlers[fd] = handler;

@@ -33,7 +33,10 @@ test("TimerWheel fires once, not early and at most two ticks late", () => {
   wheel.arm(probe, 100);
   for (let nowMs = 1000; nowMs < 1400; nowMs++) advanceTo(nowMs);
   assert.equal(probe.firedAtMs.length, 1);
-  assert.ok(probe.firedAtMs[0]! >= 1100 && probe.firedAtMs[0]! <= 1100 + 2 * TICK_MS, String(probe.firedAtMs));
+  assert.ok(
+    probe.firedAtMs[0]! >= 1100 && probe.firedAtMs[0]! <= 1100 + 2 * TICK_MS,
+    String(probe.firedAtMs),
+  );
 });
 
 test("TimerWheel waits for a deadline beyond one turn of the wheel", () => {
@@ -85,10 +88,16 @@ test("TimerWheel lets a timer remove, cancel or re-arm others that are due in th
     wheel.arm(probes[0]!, 500);
   };
   advanceTo(1200);
-  assert.deepEqual(probes.map((probe) => probe.firedAtMs.length), [1, 0, 0, 0]);
+  assert.deepEqual(
+    probes.map((probe) => probe.firedAtMs.length),
+    [1, 0, 0, 0],
+  );
   probes[0]!.onFire = undefined;
   advanceTo(2000);
-  assert.deepEqual(probes.map((probe) => probe.firedAtMs.length), [2, 0, 0, 1]);
+  assert.deepEqual(
+    probes.map((probe) => probe.firedAtMs.length),
+    [2, 0, 0, 1],
+  );
 });
 
 test("TimerWheel survives a stall of several turns", () => {

@@ -128,7 +128,7 @@ export class TimerWheel {
 
   #link(timer: Timed): void {
     const horizon = this.#currentTick + SLOT_COUNT - 1;
-    const tick = timer.deadlineTick < horizon ? timer.deadlineTick : horizon;
+    const tick = Math.min(timer.deadlineTick, horizon);
     const head = this.#slots[tick & SLOT_MASK]!;
     const last = head.timerPrevious!;
     timer.linkedTick = tick;

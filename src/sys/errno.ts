@@ -5,11 +5,46 @@
 import { errno } from "./libc.ts";
 
 export const Errno = {
-  EPERM: 1, ENOENT: 2, EINTR: 4, EIO: 5, EBADF: 9, EAGAIN: 11, ENOMEM: 12, EACCES: 13, EFAULT: 14, EBUSY: 16, EEXIST: 17,
-  ENODEV: 19, EINVAL: 22, ENFILE: 23, EMFILE: 24, ENOSPC: 28, EPIPE: 32, ENOSYS: 38, EPROTO: 71, ENOTSOCK: 88, EMSGSIZE: 90,
-  ENOPROTOOPT: 92, EPROTONOSUPPORT: 93, EOPNOTSUPP: 95, EAFNOSUPPORT: 97, EADDRINUSE: 98, EADDRNOTAVAIL: 99, ENETDOWN: 100,
-  ENETUNREACH: 101, ECONNABORTED: 103, ECONNRESET: 104, ENOBUFS: 105, EISCONN: 106, ENOTCONN: 107, ETIMEDOUT: 110,
-  ECONNREFUSED: 111, EHOSTDOWN: 112, EHOSTUNREACH: 113, EALREADY: 114, EINPROGRESS: 115,
+  EPERM: 1,
+  ENOENT: 2,
+  EINTR: 4,
+  EIO: 5,
+  EBADF: 9,
+  EAGAIN: 11,
+  ENOMEM: 12,
+  EACCES: 13,
+  EFAULT: 14,
+  EBUSY: 16,
+  EEXIST: 17,
+  ENODEV: 19,
+  EINVAL: 22,
+  ENFILE: 23,
+  EMFILE: 24,
+  ENOSPC: 28,
+  EPIPE: 32,
+  ENOSYS: 38,
+  EPROTO: 71,
+  ENOTSOCK: 88,
+  EMSGSIZE: 90,
+  ENOPROTOOPT: 92,
+  EPROTONOSUPPORT: 93,
+  EOPNOTSUPP: 95,
+  EAFNOSUPPORT: 97,
+  EADDRINUSE: 98,
+  EADDRNOTAVAIL: 99,
+  ENETDOWN: 100,
+  ENETUNREACH: 101,
+  ECONNABORTED: 103,
+  ECONNRESET: 104,
+  ENOBUFS: 105,
+  EISCONN: 106,
+  ENOTCONN: 107,
+  ETIMEDOUT: 110,
+  ECONNREFUSED: 111,
+  EHOSTDOWN: 112,
+  EHOSTUNREACH: 113,
+  EALREADY: 114,
+  EINPROGRESS: 115,
 } as const;
 
 const NAME_BY_NUMBER = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));
@@ -22,11 +57,13 @@ export function errnoName(number: number): string {
 /** Likely cause and what to try, for errors that an operator meets. */
 const HINTS: Record<string, string> = {
   "bind EADDRINUSE": "another process listens there; find it with: ss -tlnp",
-  "bind EACCES": "ports below 1024 need CAP_NET_BIND_SERVICE: run as root, or sysctl net.ipv4.ip_unprivileged_port_start=0",
+  "bind EACCES":
+    "ports below 1024 need CAP_NET_BIND_SERVICE: run as root, or sysctl net.ipv4.ip_unprivileged_port_start=0",
   "bind EADDRNOTAVAIL": "no interface has this address: ip address show",
   "socket EMFILE": "the descriptor table is full: raise it with ulimit -n or LimitNOFILE=",
   "socket EAFNOSUPPORT": "the kernel has no support for this address family (IPv6 disabled?)",
-  "connect EADDRNOTAVAIL": "no ephemeral port is free for this destination: see ss -s (TIME_WAIT) and net.ipv4.ip_local_port_range",
+  "connect EADDRNOTAVAIL":
+    "no ephemeral port is free for this destination: see ss -s (TIME_WAIT) and net.ipv4.ip_local_port_range",
 };
 
 export class SyscallError extends Error {

@@ -39,7 +39,10 @@ export function allocate(length: number): NativeBuffer {
 export function allocateLow(length: number): NativeBuffer {
   for (let hint = LOW_HINT; hint < LOW_END; hint += LOW_STEP) {
     // Without MAP_FIXED the address is a hint: an occupied range is never replaced.
-    const address = check("mmap", mmap_(hint, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    const address = check(
+      "mmap",
+      mmap_(hint, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+    );
     if (address + length < 0x8000_0000) return { bytes: Buffer.from(viewOf(address, length)), address };
     munmap_(address, length);
   }
@@ -55,7 +58,10 @@ export function memfdCreate(name: string, length: number): number {
 
 /** Maps `length` bytes of a descriptor, shared with every other process that maps it. Stays mapped until exit. */
 export function mapShared(fd: number, length: number): ArrayBuffer {
-  return viewOf(check("mmap", mmap_(0, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), `fd ${fd}`), length);
+  return viewOf(
+    check("mmap", mmap_(0, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0), `fd ${fd}`),
+    length,
+  );
 }
 
 /** Undoes mapShared(); the caller must have dropped every view of it. */

@@ -47,7 +47,7 @@ function encodeInet(target: NativeBuffer, host: string, port: number): EncodedAd
   if (!IPV4.test(host)) throw new TypeError(`not an IPv4 address: ${host}`);
   target.bytes.writeUInt16LE(AF_INET, FAMILY);
   target.bytes.writeUInt16BE(port, PORT);
-  host.split(".").forEach((part, index) => target.bytes.writeUInt8(Number(part), IN_ADDRESS + index));
+  target.bytes.set(host.split(".").map(Number), IN_ADDRESS);
   return { ...target, family: AF_INET, length: SOCKADDR_IN_LENGTH };
 }
 
@@ -58,7 +58,7 @@ function encodeInet6(target: NativeBuffer, host: string, port: number): EncodedA
   }
   target.bytes.writeUInt16LE(AF_INET6, FAMILY);
   target.bytes.writeUInt16BE(port, PORT);
-  groups.forEach((group, index) => target.bytes.writeUInt16BE(group, IN6_ADDRESS + 2 * index));
+  for (const [index, group] of groups.entries()) target.bytes.writeUInt16BE(group, IN6_ADDRESS + 2 * index);
   return { ...target, family: AF_INET6, length: SOCKADDR_IN6_LENGTH };
 }
 
@@ -67,8 +67,10 @@ export function ipv6Groups(host: string): number[] {
   const text = host.replace(/%.*$/, "").replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_match, a, b, c, d) => {
     return `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`;
   });
-  const [head = "", tail] = text.split("::");
-  const parse = (part: string) => (part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16)));
+  const [head = "", tail, ...more] = text.split("::");
+  if (more.length > 0) return [];
+  const parse = (part: string) =>
+    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
   const left = parse(head);
   if (tail === undefined) return left;
   const right = parse(tail);
@@ -88,7 +90,10 @@ export function decodeSocketAddress(bytes: Buffer, length: number): SocketAddres
     return { family: "inet6", host: formatIpv6(groups), port: bytes.readUInt16BE(PORT) };
   }
   const end = bytes.indexOf(0, UN_PATH);
-  return { family: "unix", path: bytes.toString("utf8", UN_PATH, Math.min(length, end === -1 ? length : end)) };
+  return {
+    family: "unix",
+    path: bytes.toString("utf8", UN_PATH, Math.min(length, end === -1 ? length : end)),
+  };
 }
 
 /** RFC 5952 text of eight groups; IPv4-mapped addresses in the dotted form that people expect. */

@@ -80,7 +80,8 @@ export function setTcpKeepalive(fd: number, tcpKeepalive: TcpKeepalive): void {
   const { enabled, idleSeconds, intervalSeconds, probeCount } = tcpKeepalive;
   if (enabled !== undefined) setInteger(fd, SOL_SOCKET, SO_KEEPALIVE, "SO_KEEPALIVE", enabled ? 1 : 0);
   if (idleSeconds !== undefined) setInteger(fd, IPPROTO_TCP, TCP_KEEPIDLE, "TCP_KEEPIDLE", idleSeconds);
-  if (intervalSeconds !== undefined) setInteger(fd, IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", intervalSeconds);
+  if (intervalSeconds !== undefined)
+    setInteger(fd, IPPROTO_TCP, TCP_KEEPINTVL, "TCP_KEEPINTVL", intervalSeconds);
   if (probeCount !== undefined) setInteger(fd, IPPROTO_TCP, TCP_KEEPCNT, "TCP_KEEPCNT", probeCount);
 }
 

@@ -68,12 +68,21 @@ export function connect(fd: number, address: EncodedAddress): number {
 
 /** The peer's address as the last accept() left it: read it before accepting again. */
 export const acceptedPeer = allocate(SOCKADDR_LENGTH_MAX + 8);
-const acceptedPeerLength = new DataView(acceptedPeer.bytes.buffer, acceptedPeer.bytes.byteOffset + SOCKADDR_LENGTH_MAX, 8);
+const acceptedPeerLength = new DataView(
+  acceptedPeer.bytes.buffer,
+  acceptedPeer.bytes.byteOffset + SOCKADDR_LENGTH_MAX,
+  8,
+);
 
 /** accept4(2) with SOCK_NONBLOCK and SOCK_CLOEXEC: a descriptor, or -errno. The peer is in `acceptedPeer`. */
 export function accept(fd: number): number {
   acceptedPeerLength.setUint32(0, SOCKADDR_LENGTH_MAX, true);
-  const accepted = accept4_(fd, acceptedPeer.address, acceptedPeer.address + SOCKADDR_LENGTH_MAX, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const accepted = accept4_(
+    fd,
+    acceptedPeer.address,
+    acceptedPeer.address + SOCKADDR_LENGTH_MAX,
+    SOCK_NONBLOCK | SOCK_CLOEXEC,
+  );
   return accepted === -1 ? -errno() : accepted;
 }
 

@@ -222,19 +222,38 @@ export async function withTimeout<T>(promise: Promise<T>, timeoutMs: number, mes
   }
 }
 
-/** Loopback ports nobody listens on just now. They are all held while being chosen, so they differ. */
+/**
+ * Ports of this process: a block below the range the kernel takes ephemeral ports from (ip_local_port_range), so that no outgoing
+ * connection and no `listen(0)` anywhere can take one between the choice and its use, and test files that run side by
+ * side do not meet either.
+ */
+const PORT_MIN = 10_000;
+const PORTS_PER_PROCESS = 200;
+const PORT_BLOCKS = 110;
+let portsHandedOut = 0;
+
+/** Loopback ports nobody listens on just now, each handed out once per process (until the block wraps). */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = net.createServer();
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  for (let tried = 0; ports.length < count; tried++) {
+    if (tried > PORTS_PER_PROCESS) throw new Error(`no ${count} free ports from ${PORT_MIN} on`);
+    const block = PORT_MIN + (process.pid % PORT_BLOCKS) * PORTS_PER_PROCESS;
+    const port = block + (portsHandedOut++ % PORTS_PER_PROCESS);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = net.createServer();
+  try {
+    server.listen(port, "127.0.0.1");
+    await once(server, "listening");
+  } catch {
+    return false;
+  }
+  await new Promise((resolve) => server.close(resolve));
+  return true;
 }
 
 export async function freePort(): Promise<number> {

@@ -152,8 +152,8 @@ export async function startHaproxy(options: HaproxyOptions): Promise<Server> {
 }
 
 export interface HoldfastOptions extends ServerOptions {
-  /** The YAML file; `admin:` is added by this function. */
-  readonly config: string;
+  /** The YAML file, or a function of the scratch directory that makes it; `admin:` is added by this function. */
+  readonly config: string | ((directory: string) => string);
   /** Words for node before the entry point. */
   readonly nodeFlags?: readonly string[];
 }
@@ -185,7 +185,8 @@ export async function startHoldfast(options: HoldfastOptions): Promise<HoldfastS
       name: "holdfast",
       label: "gateway",
       configFile: "gateway.yaml",
-      config: (directory) => withAdmin(options.config, directory),
+      config: (directory) =>
+        withAdmin(typeof options.config === "string" ? options.config : options.config(directory), directory),
       command: (configPath) => ({
         command: process.execPath,
         args: [...(options.nodeFlags ?? []), holdfastMain, "run", configPath],
@@ -194,12 +195,18 @@ export async function startHoldfast(options: HoldfastOptions): Promise<HoldfastS
     options,
   );
   const holdfast = new HoldfastServer(started);
-  await eventually("admin socket answers", options.readyTimeoutMs ?? 10_000, () =>
-    holdfast.admin("GET", "/status").then(
-      (answer) => answer.status === 200,
-      () => false,
-    ),
-  );
+  try {
+    await eventually("admin socket answers", options.readyTimeoutMs ?? 10_000, () => {
+      if (started.program.hasExited) throw new Error("holdfast exited before its admin socket answered");
+      return holdfast.admin("GET", "/status").then(
+        (answer) => answer.status === 200,
+        () => false,
+      );
+    });
+  } catch (error) {
+    await holdfast.stop("SIGKILL");
+    throw new Error(`holdfast did not become ready\n${started.program.stderr}`, { cause: error });
+  }
   return holdfast;
 }
 

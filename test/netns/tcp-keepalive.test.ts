@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { eventually } from "../harness/program.ts";
+import { eventually, type Program } from "../harness/program.ts";
 import {
   CLIENT_ADDRESS,
   GATEWAY_ADDRESS,
@@ -25,6 +25,8 @@ const TOLERANCE_MS = 1000;
 interface ConfigParts {
   readonly listenerKeepalive?: string;
   readonly poolKeepalive?: string;
+  readonly listenerUserTimeout?: string;
+  readonly poolUserTimeout?: string;
   readonly servers?: readonly string[];
 }
 
@@ -34,11 +36,13 @@ listeners:
   web:
     bind: ${GATEWAY_ADDRESS}:${PORT}
     so_keepalive: "${parts.listenerKeepalive ?? "off"}"
+    tcp_user_timeout: ${parts.listenerUserTimeout ?? "0"}
     http:
       routes: [{ pool: web }]
 pools:
   web:
     so_keepalive: "${parts.poolKeepalive ?? "off"}"
+    tcp_user_timeout: ${parts.poolUserTimeout ?? "0"}
     keepalive_timeout: 1h
     servers: ${JSON.stringify(parts.servers ?? [`${ORIGIN_ADDRESS}:${PORT}`])}
 `;
@@ -46,14 +50,16 @@ pools:
 
 /** Starts the origin(s) and one client, and has one request answered. */
 async function withOneAnswer(nodes: ThreeNodes, origins: readonly string[] = [ORIGIN_ADDRESS]) {
+  const running: Program[] = [];
   for (const address of origins) {
     const origin = await nodes.start("origin", "origin-program.js", address, String(PORT));
     await origin.line((line) => line.includes("listening"), 5000);
+    running.push(origin);
   }
   const client = await nodes.start("client", "client-program.js", GATEWAY_ADDRESS, String(PORT));
   client.child.stdin!.write("/\n");
   await client.line((line) => line.includes('"status":200'), 5000);
-  return client;
+  return { client, origins: running };
 }
 
 /** Milliseconds from `sinceMs` until the metric counts one close; polled, bounded. */
@@ -131,10 +137,10 @@ test("so_keepalive of a pool releases an idle connection to a server that vanish
 test("so_keepalive of a pool ends the wait for a server that vanished while it computes: the client gets an answer", async (t) => {
   if (!requireNamespaces(t)) return;
   await using nodes = await startThreeNodes(gatewayConfig({ poolKeepalive: PROBES }));
-  const client = await withOneAnswer(nodes);
+  const { client, origins } = await withOneAnswer(nodes);
   const linesBefore = client.lines.length;
   client.child.stdin!.write("/?delay=60000\n");
-  await requestIsAcknowledged(nodes);
+  await requestHasArrived(nodes, origins);
   const lastSignOfLifeMs = performance.now();
   nodes.topology.dropPackets("origin", "input", `ip saddr 10.72.0.1`);
   assertDetectedInTime(await closedAfter(nodes, lastSignOfLifeMs, { cause: "upstream-tcp-keepalive" }));
@@ -146,24 +152,63 @@ test("so_keepalive of a pool moves an idempotent request from a server that vani
   if (!requireNamespaces(t)) return;
   const servers = [`${ORIGIN_ADDRESS}:${PORT}`, `${SECOND_ORIGIN_ADDRESS}:${PORT}`];
   await using nodes = await startThreeNodes(gatewayConfig({ poolKeepalive: PROBES, servers }));
-  const client = await withOneAnswer(nodes, [ORIGIN_ADDRESS, SECOND_ORIGIN_ADDRESS]);
+  const { client, origins } = await withOneAnswer(nodes, [ORIGIN_ADDRESS, SECOND_ORIGIN_ADDRESS]);
   const first = JSON.parse(client.lines.find((line) => line.includes('"status":200'))!) as { body: string };
   // Round robin: the next request goes to the server that did not answer the first one; that one dies.
   const dying = first.body.includes(ORIGIN_ADDRESS) ? SECOND_ORIGIN_ADDRESS : ORIGIN_ADDRESS;
   const living = dying === ORIGIN_ADDRESS ? SECOND_ORIGIN_ADDRESS : ORIGIN_ADDRESS;
   const linesBefore = client.lines.length;
   client.child.stdin!.write(`/?delay-${dying}=60000\n`);
-  await requestIsAcknowledged(nodes, dying);
+  await requestHasArrived(nodes, origins, dying);
   nodes.topology.dropPackets("origin", "input", `ip daddr ${dying}`);
   const answer = await client.line((line) => line.includes('"response"'), 10_000, linesBefore);
   assert.match(answer, new RegExp(`"status":200,"body":"from ${living.replaceAll(".", "\\.")}`));
 });
 
-/** The request has reached the server's kernel: nothing is in flight, so the keepalive timer, not retransmission, is in charge. */
-async function requestIsAcknowledged(nodes: ThreeNodes, address = ORIGIN_ADDRESS): Promise<void> {
+/** With data in flight keepalive is silent; TCP_USER_TIMEOUT bounds the wait, checked when a retransmission is due. */
+const USER_TIMEOUT_MS = 2000;
+
+function assertUserTimeoutHeld(elapsedMs: number): void {
+  assert.ok(
+    elapsedMs > USER_TIMEOUT_MS - 200 && elapsedMs < USER_TIMEOUT_MS + 2 * TOLERANCE_MS,
+    `released after ${Math.round(elapsedMs)} ms, expected about ${USER_TIMEOUT_MS} ms`,
+  );
+}
+
+test("tcp_user_timeout of a listener releases a client that vanished with an answer on its way", async (t) => {
+  if (!requireNamespaces(t)) return;
+  await using nodes = await startThreeNodes(gatewayConfig({ listenerUserTimeout: "2s" }));
+  const { client, origins } = await withOneAnswer(nodes);
+  client.child.stdin!.write("/?delay=300\n");
+  await requestHasArrived(nodes, origins);
+  nodes.topology.dropPackets("client", "input", `ip saddr ${GATEWAY_ADDRESS}`);
+  const droppedMs = performance.now() + 300;
+  assertUserTimeoutHeld(await closedAfter(nodes, droppedMs, { side: "client", cause: "tcp-user-timeout" }));
+});
+
+test("tcp_user_timeout of a pool gives up a request that the server never acknowledged", async (t) => {
+  if (!requireNamespaces(t)) return;
+  await using nodes = await startThreeNodes(gatewayConfig({ poolUserTimeout: "2s" }));
+  const { client } = await withOneAnswer(nodes);
+  const linesBefore = client.lines.length;
+  nodes.topology.dropPackets("origin", "input", "ip saddr 10.72.0.1");
+  const sentMs = performance.now();
+  client.child.stdin!.write("/\n");
+  assertUserTimeoutHeld(await closedAfter(nodes, sentMs, { cause: "upstream-tcp-user-timeout" }));
+  const answer = await client.line((line) => line.includes('"response"'), 15_000, linesBefore);
+  assert.match(answer, /"status":50[24]/);
+});
+
+/** The server computes, and nothing is in flight: the keepalive timer, not retransmission, is in charge from here on. */
+async function requestHasArrived(
+  nodes: ThreeNodes,
+  origins: readonly Program[],
+  address = ORIGIN_ADDRESS,
+): Promise<void> {
+  await Promise.any(origins.map((origin) => origin.line((line) => line.includes("delay"), 5000)));
   await eventually("the request was acknowledged", 5000, () => {
     const lines = nodes.sockets(`( dst ${address} )`).trim().split("\n");
-    return lines.some((line) => /^0\s+0\s/.test(line) && line.includes("timer:(keepalive"));
+    return lines.length > 0 && lines.every((line) => /^0\s+0\s/.test(line) && !line.includes("timer:(on"));
   });
 }
 

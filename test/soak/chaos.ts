@@ -118,9 +118,15 @@ export async function frozenOrigin(): Promise<void> {
 
 /** Bytes that are no HTTP: refused or cut, never a crash, nothing left open. */
 export async function garbage(rounds = 200): Promise<void> {
-  await using rig = await startRig({
-    listener: "client_header_timeout: 1s\n      lingering_time: 1s\n      lingering_timeout: 1s",
-  });
+  // A change may leave a request good, or make it wait for a body: every kind of waiting ends within a second.
+  const timeouts = [
+    "keepalive_timeout",
+    "client_header_timeout",
+    "client_body_timeout",
+    "lingering_time",
+    "lingering_timeout",
+  ];
+  await using rig = await startRig({ listener: timeouts.map((name) => `${name}: 1s`).join("\n      ") });
   const worker = rig.gateway.workerPids()[0]!;
   await assertWorks(rig.port);
   const descriptors = openDescriptors(worker);
