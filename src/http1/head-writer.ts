@@ -324,6 +324,43 @@ export function writeResponseHead(
   return writeCrlf(out, offset);
 }
 
+/**
+ * The usual response, changed where it lies instead of written anew: the lines that end at this hop are taken out by moving
+ * what is before them, everything else stays. The head is then `bytes[result, head.end)`. -1, and nothing was changed, for a
+ * response that needs more than that: another framing, our own connection options, a Date.
+ */
+export function editResponseHead(bytes: Uint8Array, head: ResponseHead, forwarding: ResponseForwarding): number {
+  if (!forwarding.persistent || forwarding.keepAliveHeaderSeconds >= 0 || forwarding.clientMinorVersion === 0) return -1;
+  if (head.framing > FRAMED_BY_LENGTH || head.isFramingFaulty || !head.hasDate) return -1;
+  if (head.status < 200 || head.status === 204 || head.minorVersion === 0 || bytes[head.start + 12] !== SP) return -1;
+  const { notable, notableCount, id: ids, lineStart, lineEnd, isNominated } = head.fields;
+  const hasNominations = (head.connectionOptions & OPTION_OTHER) !== 0;
+  let lengths = 0;
+  for (let k = 0; k < notableCount; k++) {
+    const row = notable[k]!;
+    if (ids[row] === ID_CONTENT_LENGTH && (++lengths > 1 || !isOneNumber(bytes, head, row))) return -1;
+  }
+  let start = head.start;
+  for (let k = 0; k < notableCount; k++) {
+    const row = notable[k]!;
+    if (IS_HOP_BY_HOP[ids[row]!] === 0 && !(hasNominations && isNominated[row] === 1)) continue;
+    const removed = lineEnd[row]! - lineStart[row]!;
+    bytes.copyWithin(start + removed, start, lineStart[row]!);
+    start += removed;
+  }
+  return start;
+}
+
+/** A Content-Length that is not a list: the list of equal numbers that a server may send is written anew. */
+function isOneNumber(bytes: Uint8Array, head: ResponseHead, row: number): boolean {
+  const end = head.fields.valueEnd[row]!;
+  for (let p = head.fields.valueStart[row]!; p < end; p++) {
+    const digit = bytes[p]! - DIGIT_0;
+    if (digit < 0 || digit > 9) return false;
+  }
+  return true;
+}
+
 /** Our own version (RFC 9110 §6.2: intermediaries MUST send their own), and the space a missing reason phrase still needs. */
 function writeStatusLine(out: Uint8Array, offset: number, bytes: Uint8Array, head: ResponseHead): number {
   offset = writeLiteral(out, offset, HTTP11_SP);

@@ -166,7 +166,10 @@ const UNSAFE = /[^ !#-[\]-~]/g;
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** `host ident authuser [date] "request" status bytes "referer" "user-agent"`, times in UTC. */
+/**
+ * `host ident authuser [date] "request" status bytes "referer" "user-agent"`, times in UTC; then the connection's facts:
+ * its id, the number of the request on it, the server, `reused` or `fresh`, and the close cause.
+ */
 function formatCombined(entry: Entry): string {
   const { time } = entry;
   const two = (number: number) => String(number).padStart(2, "0");
@@ -174,7 +177,9 @@ function formatCombined(entry: Entry): string {
   const clock = `${two(time.getUTCHours())}:${two(time.getUTCMinutes())}:${two(time.getUTCSeconds())} +0000`;
   const request = entry.method === undefined ? "-" : `${entry.method} ${entry.target} ${entry.protocol}`;
   const quote = (text: string | undefined) => `"${(text ?? "-").replace(UNSAFE, escapeByte)}"`;
-  return `${entry.client} - - [${date}:${clock}] ${quote(request)} ${entry.status} ${entry.bytesSent} ${quote(entry.referer)} ${quote(entry.userAgent)}\n`;
+  const usual = `${entry.client} - - [${date}:${clock}] ${quote(request)} ${entry.status} ${entry.bytesSent} ${quote(entry.referer)} ${quote(entry.userAgent)}`;
+  const reuse = entry.upstreamReused === undefined ? "-" : entry.upstreamReused ? "reused" : "fresh";
+  return `${usual} ${entry.connection} ${entry.connectionRequest} ${entry.upstream ?? "-"} ${reuse} ${entry.closeCause ?? "-"}\n`;
 }
 
 function escapeByte(byte: string): string {

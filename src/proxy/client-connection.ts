@@ -18,29 +18,12 @@ import { recv, shutdownWrite } from "../sys/socket.ts";
 import { setResetOnClose, takeSocketError } from "../sys/socket-options.ts";
 import { getTcpInfo } from "../sys/tcp-info.ts";
 import { READ_BYTES, RECEIVE_START } from "./arena.ts";
+import { ClientState, Ending } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause, clientFailureCause } from "./failure.ts";
 import type { HttpListener } from "./http-listener.ts";
 import { beginExchange, relayRequestBody } from "./request-relay.ts";
 import { relayClientTunnel } from "./tunnel.ts";
-
-export const ClientState = {
-  /** Between requests. */
-  IDLE: 0,
-  /** Part of a request head has arrived. */
-  HEAD: 1,
-  /** A request is being served. */
-  EXCHANGE: 2,
-  /** The response is complete but not yet sent. */
-  FLUSHING: 3,
-  /** Everything is sent and our direction is shut; what the client still sends is discarded. */
-  LINGERING: 4,
-  TUNNEL: 5,
-  CLOSED: 6,
-} as const;
-
-/** What becomes of the connection when everything is sent. */
-export const Ending = { PERSIST: 0, CLOSE: 1, LINGER: 2, RESET: 3 } as const;
 
 export class ClientConnection extends Stream {
   readonly listener: HttpListener;

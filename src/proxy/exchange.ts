@@ -17,7 +17,7 @@ import { Errno } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
 import { REQUEST_SLOT_BYTES } from "./arena.ts";
 import type { ClientConnection } from "./client-connection.ts";
-import { Ending } from "./client-connection.ts";
+import { Ending } from "./connection-state.ts";
 import { Cause } from "./failure.ts";
 import { MessageBody } from "./message-body.ts";
 import type { ProxyServer } from "./proxy-server.ts";

@@ -22,6 +22,9 @@ const ACCEPTS_PER_EVENT = 32;
 /** How long accepting rests when descriptors have run out (nginx: accept_mutex_delay, 500 ms). */
 const REST_MS = 100;
 
+/** No descriptor or no memory for another socket. */
+const OUT_OF_ROOM: ReadonlySet<number> = new Set([Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]);
+
 /** One inherited listening socket. */
 class Acceptor extends Timed implements EventHandler {
   readonly fd: number;
@@ -41,29 +44,32 @@ class Acceptor extends Timed implements EventHandler {
 
   /** Stops for good, after taking what is in the queue; the supervisor and other workers keep the socket. */
   stop(): void {
-    if (this.#isRegistered) this.handleEvents();
+    while (this.#isRegistered && this.#acceptBatch());
     this.#rest();
     this.#listener.server.reactor.timers.remove(this);
     close(this.fd);
   }
 
   handleEvents(): void {
+    this.#acceptBatch();
+  }
+
+  /** True when the queue may hold more. */
+  #acceptBatch(): boolean {
+    const { server } = this.#listener;
     for (let count = 0; count < ACCEPTS_PER_EVENT; count++) {
       const fd = accept(this.fd);
       if (fd >= 0) this.#listener.adopt(fd);
-      else if (
-        fd === -Errno.EMFILE ||
-        fd === -Errno.ENFILE ||
-        fd === -Errno.ENOBUFS ||
-        fd === -Errno.ENOMEM
-      ) {
-        this.#listener.server.handleDescriptorsExhausted();
+      else if (fd === -Errno.EAGAIN) return false;
+      else if (OUT_OF_ROOM.has(-fd)) {
+        server.handleDescriptorsExhausted();
         this.#rest();
-        this.#listener.server.reactor.timers.arm(this, REST_MS);
-        return;
-      } else if (fd === -Errno.EAGAIN) return;
+        server.reactor.timers.arm(this, REST_MS);
+        return false;
+      }
       // ECONNABORTED, EPROTO, a network error of the new connection: accept(2) says to go on as with EAGAIN.
     }
+    return true;
   }
 
   override handleTimeout(): void {

@@ -21,7 +21,8 @@ import {
   REQUEST_SLOTS_START,
   SCRATCH_BYTES,
 } from "./arena.ts";
-import { ClientConnection, ClientState } from "./client-connection.ts";
+import { ClientConnection } from "./client-connection.ts";
+import { ClientState } from "./connection-state.ts";
 import { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { HttpListener } from "./http-listener.ts";

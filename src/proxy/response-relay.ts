@@ -7,14 +7,14 @@
 import { writeTrailers } from "../http1/chunked.ts";
 import { NO_NOMINATED_NAMES, nominatedNamesOf } from "../http1/connection-options.ts";
 import { Framing, forwardedFraming } from "../http1/framing.ts";
-import { responseHeadBytesMax, writeResponseHead } from "../http1/head-writer.ts";
+import { editResponseHead, responseHeadBytesMax, writeResponseHead } from "../http1/head-writer.ts";
 import { PERSISTENCE_DECISIONS, PersistenceLimit, upstreamPersistenceAfter } from "../http1/persistence.ts";
 import { ConnectionOption } from "../http1/request-head.ts";
 import { parseResponseHead, RESPONSE_REJECTIONS, type ResponseHead } from "../http1/response-head.ts";
 import { closeCauseIndex } from "../observe/close-cause.ts";
 import { ListenerSlot } from "../observe/counter-layout.ts";
 import { RESPONSE_HEAD_BYTES_MAX, SCRATCH_START } from "./arena.ts";
-import { Ending } from "./client-connection.ts";
+import { Ending } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { BodyProgress, frameChunk, writeEmptyTrailers, writeLastChunkSize } from "./message-body.ts";
@@ -25,7 +25,7 @@ const SWITCHING_PROTOCOLS = 101;
 
 /** arena[start, end) came from the server. */
 export function relayResponse(exchange: Exchange, start: number, end: number): void {
-  if (exchange.isResponseHeadDone) relayBody(exchange, start, end, 0);
+  if (exchange.isResponseHeadDone) relayBody(exchange, start, end, start, 0);
   else relayHead(exchange, start, end);
 }
 
@@ -49,8 +49,7 @@ function relayHead(exchange: Exchange, start: number, end: number): void {
     }
     if (head.status >= 200) {
       beginResponse(exchange, head);
-      const headBytes = writeHead(exchange, head, false);
-      relayBody(exchange, result, end, headBytes);
+      relayFinalHead(exchange, head, end);
       return;
     }
     if (!relayInformational(exchange, head)) return;
@@ -66,7 +65,8 @@ function relayInformational(exchange: Exchange, head: ResponseHead): boolean {
   const { client, proxy } = exchange;
   client.listener.count(ListenerSlot.responses1xx, 1);
   if (exchange.clientMinorVersion === 0) return true;
-  const headBytes = writeHead(exchange, head, false);
+  prepareForwarding(exchange, head, false);
+  const headBytes = writeHead(exchange, head);
   exchange.bytesToClient += headBytes;
   return client.send(proxy.arena, SCRATCH_START, SCRATCH_START + headBytes);
 }
@@ -97,24 +97,37 @@ function beginResponse(exchange: Exchange, head: ResponseHead): void {
   }
 }
 
-/** Writes the head for the client into the scratch region; its length. */
-function writeHead(exchange: Exchange, head: ResponseHead, isUpgrade: boolean): number {
+/** Sends the head with what has arrived of the body; a usual head is changed where it lies. */
+function relayFinalHead(exchange: Exchange, head: ResponseHead, end: number): void {
+  const { proxy } = exchange;
+  prepareForwarding(exchange, head, false);
+  const start = editResponseHead(proxy.arena.bytes, head, proxy.responseForwarding);
+  if (start >= 0) relayBody(exchange, head.end, end, start, head.end - start);
+  else relayBody(exchange, head.end, end, SCRATCH_START, writeHead(exchange, head));
+}
+
+/** Tells the writers how this head is to be forwarded. */
+function prepareForwarding(exchange: Exchange, head: ResponseHead, isUpgrade: boolean): void {
   const { client, proxy } = exchange;
-  const { bytes } = proxy.arena;
   const forwarding = proxy.responseForwarding;
-  const { keepaliveHeaderSeconds } = client.listener.config;
   forwarding.clientMinorVersion = exchange.clientMinorVersion;
   forwarding.persistent = PERSISTENCE_DECISIONS[exchange.persistence]!.persists;
   forwarding.framing = exchange.responseFraming;
-  forwarding.keepAliveHeaderSeconds = keepaliveHeaderSeconds ?? -1;
+  forwarding.keepAliveHeaderSeconds = client.listener.config.keepaliveHeaderSeconds ?? -1;
   forwarding.isUpgrade = isUpgrade;
   if (!head.hasDate) forwarding.date = proxy.date();
-  proxy.assertScratch(responseHeadBytesMax(head, forwarding));
-  return writeResponseHead(bytes, SCRATCH_START, bytes, head, forwarding) - SCRATCH_START;
 }
 
-/** Sends what arena[start, end) holds of the body, behind the `headBytes` in the scratch region. */
-function relayBody(exchange: Exchange, start: number, end: number, headBytes: number): void {
+/** Writes the head for the client into the scratch region; its length. */
+function writeHead(exchange: Exchange, head: ResponseHead): number {
+  const { proxy } = exchange;
+  const { bytes } = proxy.arena;
+  proxy.assertScratch(responseHeadBytesMax(head, proxy.responseForwarding));
+  return writeResponseHead(bytes, SCRATCH_START, bytes, head, proxy.responseForwarding) - SCRATCH_START;
+}
+
+/** Sends what arena[start, end) holds of the body, behind the `headBytes` at `headStart`. */
+function relayBody(exchange: Exchange, start: number, end: number, headStart: number, headBytes: number): void {
   const { client, proxy, responseBody: body } = exchange;
   const { bytes } = proxy.arena;
   const progress = body.read(bytes, start, end);
@@ -130,7 +143,7 @@ function relayBody(exchange: Exchange, start: number, end: number, headBytes: nu
   }
   if (headBytes > 0) {
     from -= headBytes;
-    bytes.copyWithin(from, SCRATCH_START, SCRATCH_START + headBytes);
+    if (from !== headStart) bytes.copyWithin(from, headStart, headStart + headBytes);
   }
   exchange.bytesToClient += to - from;
   if (from < to && !client.send(proxy.arena, from, to)) return;
@@ -210,7 +223,8 @@ function switchProtocols(exchange: Exchange, head: ResponseHead, tunnelStart: nu
   const { client, proxy } = exchange;
   exchange.isResponseHeadDone = true;
   exchange.status = head.status;
-  const headBytes = writeHead(exchange, head, true);
+  prepareForwarding(exchange, head, true);
+  const headBytes = writeHead(exchange, head);
   const from = tunnelStart - headBytes;
   proxy.arena.bytes.copyWithin(from, SCRATCH_START, SCRATCH_START + headBytes);
   exchange.bytesToClient += end - from;

@@ -6,10 +6,9 @@
 import { Errno } from "../sys/errno.ts";
 import { recv, shutdownWrite } from "../sys/socket.ts";
 import { READ_BYTES, RECEIVE_START } from "./arena.ts";
-import { Ending } from "./client-connection.ts";
+import { Ending, UpstreamState } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
-import { UpstreamState } from "./upstream-connection.ts";
 
 /** Both connections leave HTTP. What the client sent right behind its request goes first. */
 export function startTunnel(exchange: Exchange): void {

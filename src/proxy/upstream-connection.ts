@@ -13,20 +13,16 @@ import { peek, recv } from "../sys/socket.ts";
 import { takeSocketError } from "../sys/socket-options.ts";
 import { getTcpInfo } from "../sys/tcp-info.ts";
 import { READ_BYTES, RECEIVE_START } from "./arena.ts";
+import { UpstreamState } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause, upstreamFailureCause } from "./failure.ts";
 import type { IdleConnection } from "./idle-pool.ts";
 import { relayUpstreamTunnel } from "./tunnel.ts";
 import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
 
-export const UpstreamState = { CONNECTING: 0, BUSY: 1, IDLE: 2, TUNNEL: 3, CLOSED: 4 } as const;
-
 export class UpstreamConnection extends Stream implements IdleConnection {
-  idlePrev: IdleConnection | undefined = undefined;
-  idleNext: IdleConnection | undefined = undefined;
-  serverPrev: IdleConnection | undefined = undefined;
-  serverNext: IdleConnection | undefined = undefined;
   idleBackendIndex = -1;
+  idleSequence = -1;
 
   readonly pool: UpstreamPool;
   readonly server: PoolServer;

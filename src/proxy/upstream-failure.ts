@@ -6,7 +6,7 @@ import { Framing } from "../http1/framing.ts";
 import { CLOSE_CAUSES } from "../observe/close-cause.ts";
 import { PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { Errno } from "../sys/errno.ts";
-import { Ending } from "./client-connection.ts";
+import { Ending } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause, upstreamFailureCause } from "./failure.ts";
 import {

@@ -16,12 +16,13 @@ import {
   setTcpKeepalive,
   setTcpUserTimeout,
 } from "../sys/socket-options.ts";
+import { UpstreamState } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { IdlePool } from "./idle-pool.ts";
 import { LearnedIdleTimeout } from "./learned-idle-timeout.ts";
 import type { ProxyServer } from "./proxy-server.ts";
-import { UpstreamConnection, UpstreamState } from "./upstream-connection.ts";
+import { UpstreamConnection } from "./upstream-connection.ts";
 
 /** With `keepalive_timeout: auto`, an idle connection is kept at most this long while nothing else is known (nginx: 60 s). */
 const IDLE_MS_MAX = 60_000;

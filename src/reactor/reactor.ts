@@ -102,6 +102,7 @@ export class Reactor {
     const startMs = performance.now();
     this.nowMs = Math.floor(startMs);
     this.nowUs = Math.floor(startMs * 1000) | 0;
+    this.timers.noteTime(this.nowMs);
     this.turns++;
     for (let index = 0; index < count; index++) {
       const fd = this.#epoll.eventFd(index);

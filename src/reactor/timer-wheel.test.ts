@@ -27,6 +27,21 @@ function fixture() {
   return { clock, wheel, advanceTo };
 }
 
+test("arm() counts from noteTime() when the loop has slept for longer than the delay", () => {
+  for (const sleepMs of [500, 40_000]) {
+    const { clock, wheel, advanceTo } = fixture();
+    const [other, probe] = [new Probe(clock), new Probe(clock)];
+    wheel.arm(other, 75_000);
+    const wokenAtMs = 1000 + sleepMs;
+    wheel.noteTime(wokenAtMs);
+    wheel.arm(probe, 200);
+    for (let nowMs = wokenAtMs; nowMs < wokenAtMs + 400; nowMs++) advanceTo(nowMs);
+    assert.equal(probe.firedAtMs.length, 1);
+    const afterMs = probe.firedAtMs[0]! - wokenAtMs;
+    assert.ok(afterMs >= 200 && afterMs <= 200 + 2 * TICK_MS, `after ${afterMs} ms`);
+  }
+});
+
 test("TimerWheel fires once, not early and at most two ticks late", () => {
   const { clock, wheel, advanceTo } = fixture();
   const probe = new Probe(clock);

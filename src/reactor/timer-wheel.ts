@@ -41,6 +41,8 @@ export class TimerWheel {
   readonly #slots: readonly SlotHead[];
   readonly #startMs: number;
   #currentTick = 0;
+  /** What delays are counted from: ahead of #currentTick between noteTime() and advance(). */
+  #nowTick = 0;
   /** No slot between currentTick and this one holds a timer. */
   #soonestTick = 0;
   #linkedCount = 0;
@@ -57,9 +59,18 @@ export class TimerWheel {
     return this.#linkedCount;
   }
 
-  /** The timer fires once, `delayMs` after the time last given to advance(). Replaces an earlier deadline. */
+  /**
+   * The loop has woken up, perhaps after a long sleep: delays count from now on. Fires nothing; what is due fires in advance(),
+   * after the events that may still cancel it.
+   */
+  noteTime(nowMs: number): void {
+    this.#nowTick = Math.floor((nowMs - this.#startMs) / TICK_MS);
+    if (this.#linkedCount === 0) this.#currentTick = this.#nowTick;
+  }
+
+  /** The timer fires once, `delayMs` after the time last given to noteTime() or advance(). Replaces an earlier deadline. */
   arm(timer: Timed, delayMs: number): void {
-    const deadlineTick = this.#currentTick + Math.ceil(delayMs / TICK_MS) + 1;
+    const deadlineTick = this.#nowTick + Math.ceil(delayMs / TICK_MS) + 1;
     timer.deadlineTick = deadlineTick;
     if (timer.linkedTick === NEVER) this.#link(timer);
     else if (deadlineTick < timer.linkedTick) {
@@ -86,6 +97,7 @@ export class TimerWheel {
   /** Fires every timer whose deadline is at or before `nowMs`. Timers may arm and remove others meanwhile. */
   advance(nowMs: number): void {
     const tick = Math.floor((nowMs - this.#startMs) / TICK_MS);
+    this.#nowTick = tick;
     if (tick <= this.#currentTick) return;
     if (tick < this.#soonestTick) {
       this.#currentTick = tick;

@@ -32,7 +32,9 @@ export class WireConnection {
   readonly received: ReceivedChunk[] = [];
   /** Resolves when the other side ended its direction (FIN) or the connection broke. */
   readonly ended: Promise<WireEnd>;
-  #buffer: Buffer = Buffer.alloc(0);
+  /** What was not consumed yet, in the pieces it came in: joined when somebody looks at it. */
+  #unread: Buffer[] = [];
+  #unreadLength = 0;
   #end: WireEnd | undefined;
   #wake: (() => void)[] = [];
 
@@ -51,7 +53,8 @@ export class WireConnection {
     };
     socket.on("data", (bytes: Buffer) => {
       this.received.push({ atMs: performance.now(), bytes });
-      this.#buffer = this.#buffer.length === 0 ? bytes : Buffer.concat([this.#buffer, bytes]);
+      this.#unread.push(bytes);
+      this.#unreadLength += bytes.length;
       this.#notify();
     });
     socket.on("end", () => finish("fin"));
@@ -72,7 +75,7 @@ export class WireConnection {
 
   /** Bytes that arrived and were not consumed by a read yet. */
   get unread(): string {
-    return this.#buffer.toString("latin1");
+    return this.#joined().toString("latin1");
   }
 
   write(data: string | Uint8Array): Promise<void> {
@@ -99,15 +102,15 @@ export class WireConnection {
   /** Consumes up to and including the marker. */
   async readUntil(marker: string, timeoutMs = WAIT_MS): Promise<string> {
     await this.#wait(
-      () => this.#buffer.includes(marker, 0, "latin1"),
+      () => this.#joined().includes(marker, 0, "latin1"),
       timeoutMs,
       `marker ${JSON.stringify(marker)}`,
     );
-    return this.#take(this.#buffer.indexOf(marker, 0, "latin1") + marker.length).toString("latin1");
+    return this.#take(this.#joined().indexOf(marker, 0, "latin1") + marker.length).toString("latin1");
   }
 
   async readBytes(count: number, timeoutMs = WAIT_MS): Promise<Buffer> {
-    await this.#wait(() => this.#buffer.length >= count, timeoutMs, `${count} bytes`);
+    await this.#wait(() => this.#unreadLength >= count, timeoutMs, `${count} bytes`);
     return this.#take(count);
   }
 
@@ -147,7 +150,7 @@ export class WireConnection {
     if (length !== undefined) return this.readBytes(Number(length), timeoutMs);
     if (!untilClose) return Buffer.alloc(0);
     await withTimeout(this.ended, timeoutMs, `no end of the response within ${timeoutMs} ms`);
-    return this.#take(this.#buffer.length);
+    return this.#take(this.#unreadLength);
   }
 
   async #readChunked(timeoutMs: number): Promise<Buffer> {
@@ -164,9 +167,15 @@ export class WireConnection {
   }
 
   #take(count: number): Buffer {
-    const taken = this.#buffer.subarray(0, count);
-    this.#buffer = this.#buffer.subarray(count);
-    return taken;
+    const all = this.#joined();
+    this.#unread = [all.subarray(count)];
+    this.#unreadLength = all.length - count;
+    return all.subarray(0, count);
+  }
+
+  #joined(): Buffer {
+    if (this.#unread.length !== 1) this.#unread = [Buffer.concat(this.#unread)];
+    return this.#unread[0]!;
   }
 
   #notify(): void {
@@ -184,11 +193,11 @@ export class WireConnection {
         );
       }
       const woken = new Promise<void>((resolve) => this.#wake.push(resolve));
-      await withTimeout(
-        woken,
-        Math.max(1, deadline - performance.now()),
-        `${what}: not within ${timeoutMs} ms; unread: ${JSON.stringify(this.unread.slice(0, 500))}`,
-      );
+      // The message is made only when it is needed: it joins everything that has arrived.
+      await withTimeout(woken, Math.max(1, deadline - performance.now()), "").catch(() => {
+        const unread = JSON.stringify(this.unread.slice(0, 500));
+        throw new Error(`${what}: not within ${timeoutMs} ms; unread: ${unread}`);
+      });
     }
   }
 }

@@ -131,7 +131,7 @@ stage.test("a client that half-closes while it waits for a slow response is stil
 stage.test("a client that half-closes with pipelined requests waiting gets them all answered", {}, async (scene) => {
   let release: () => void = () => {};
   scene.origin.answer = async (request) => {
-    if (request.line.includes("/1")) await new Promise<void>((resolve) => { release = resolve; });
+    if (request.line.includes("/1 ")) await new Promise<void>((resolve) => { release = resolve; });
     return response("200 OK", request.line.split(" ")[1]!);
   };
   const client = await scene.send(get("/1"));

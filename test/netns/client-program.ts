@@ -1,5 +1,6 @@
 /**
- * A client for the namespace tests: connects, sends one GET per line of stdin (the line is the target), keeps the connection.
+ * A client for the namespace tests: connects, sends one request per line of stdin (`TARGET` for GET, `POST TARGET` for a POST of
+ * four bytes), keeps the connection.
  * Usage: node client-program.js ADDRESS PORT. Prints JSON lines: {"event":"connected"},
  * {"event":"response","status":…,"body":…}, {"event":"closed"}.
  */
@@ -29,6 +30,8 @@ socket.on("data", (bytes) => {
 socket.on("error", (error: NodeJS.ErrnoException) => print({ event: "error", code: error.code }));
 socket.on("close", () => print({ event: "closed" }));
 
-readline.createInterface({ input: process.stdin }).on("line", (target) => {
-  socket.write(`GET ${target} HTTP/1.1\r\nHost: test\r\n\r\n`);
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const [target, body] = line.startsWith("POST ") ? [line.slice(5), "body"] : [line, undefined];
+  if (body === undefined) socket.write(`GET ${target} HTTP/1.1\r\nHost: test\r\n\r\n`);
+  else socket.write(`POST ${target} HTTP/1.1\r\nHost: test\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
 });
