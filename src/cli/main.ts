@@ -4,6 +4,12 @@ import { CommanderError } from "commander";
 import { EXIT_GOOD, EXIT_WRONG_QUESTION } from "./exit-status.ts";
 import { holdfastCommand } from "./program.ts";
 
+// `holdfast … | head`: the reader has seen enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.exit(EXIT_GOOD);
+  throw error;
+});
+
 try {
   await holdfastCommand().parseAsync();
 } catch (error) {

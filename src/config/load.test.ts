@@ -93,7 +93,7 @@ test("loadConfig() fills in every default (nginx's where it has one)", () => {
         keepaliveRequests: 1000,
         keepaliveTimeMs: 3_600_000,
         sourceAddress: undefined,
-        nextUpstream: { tries: 2, timeoutMs: 5000, nonIdempotent: "provable" },
+        nextUpstream: { tries: 2, timeoutMs: 10_000, nonIdempotent: "provable" },
         replayBytesMax: 65_536,
         servers: [
           {

@@ -203,8 +203,9 @@ const nextUpstreamSection = section({
     meaning: "Servers or connections tried for one request, the first included.",
     alike: "nginx `proxy_next_upstream_tries`, HAProxy `retries`",
   }),
-  timeout: optional(duration(), "5s", {
-    meaning: "No new try begins later than this after the first. 0: unlimited.",
+  timeout: optional(duration(), "10s", {
+    meaning:
+      "No new try begins later than this after the first; keep it above connect_timeout. 0: unlimited.",
     alike: "nginx `proxy_next_upstream_timeout`",
   }),
   non_idempotent: optional(oneOf(["provable", "never"]), "provable", {

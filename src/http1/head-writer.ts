@@ -329,10 +329,16 @@ export function writeResponseHead(
  * what is before them, everything else stays. The head is then `bytes[result, head.end)`. -1, and nothing was changed, for a
  * response that needs more than that: another framing, our own connection options, a Date.
  */
-export function editResponseHead(bytes: Uint8Array, head: ResponseHead, forwarding: ResponseForwarding): number {
-  if (!forwarding.persistent || forwarding.keepAliveHeaderSeconds >= 0 || forwarding.clientMinorVersion === 0) return -1;
+export function editResponseHead(
+  bytes: Uint8Array,
+  head: ResponseHead,
+  forwarding: ResponseForwarding,
+): number {
+  if (!forwarding.persistent || forwarding.keepAliveHeaderSeconds >= 0 || forwarding.clientMinorVersion === 0)
+    return -1;
   if (head.framing > FRAMED_BY_LENGTH || head.isFramingFaulty || !head.hasDate) return -1;
-  if (head.status < 200 || head.status === 204 || head.minorVersion === 0 || bytes[head.start + 12] !== SP) return -1;
+  if (head.status < 200 || head.status === 204 || head.minorVersion === 0 || bytes[head.start + 12] !== SP)
+    return -1;
   const { notable, notableCount, id: ids, lineStart, lineEnd, isNominated } = head.fields;
   const hasNominations = (head.connectionOptions & OPTION_OTHER) !== 0;
   let lengths = 0;

@@ -31,7 +31,7 @@ function metricsText(): string {
   const counters = new Float64Array(layout.slotCount);
   const base = layout.listenerBase(0);
   for (const ms of [0.4, 3, 3, 90_000]) {
-    counters[base + ListenerSlot.latency + latencyBucket(ms)]!++;
+    counters[base + ListenerSlot.latency + latencyBucket(ms * 1000)]!++;
     counters[base + ListenerSlot.latencySumMs]! += ms;
   }
   counters[base + ListenerSlot.closes + closeCauseIndex("idle-timeout")] = 5;

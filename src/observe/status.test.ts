@@ -16,7 +16,7 @@ test("statusDocument() gives ratios, quantiles and the causes that happened, mos
   counters[WorkerSlot.descriptorsInUse] = 12;
   counters[base + ListenerSlot.requests] = 10;
   counters[base + ListenerSlot.reusedRequests] = 9;
-  counters[base + ListenerSlot.latency + latencyBucket(3)] = 10;
+  counters[base + ListenerSlot.latency + latencyBucket(3 * 1000)] = 10;
   counters[base + ListenerSlot.latencySumMs] = 30;
   counters[base + ListenerSlot.closes + closeCauseIndex("peer-fin")] = 1;
   counters[base + ListenerSlot.closes + closeCauseIndex("idle-timeout")] = 2;
@@ -71,10 +71,10 @@ test("statusDocument() gives ratios, quantiles and the causes that happened, mos
 test("latencyQuantileMs() interpolates within a bucket and stops at the last bound", () => {
   const block = new Float64Array(17);
   assert.equal(latencyQuantileMs(block, 0, 0.5), undefined);
-  block[latencyBucket(0.2)] = 1;
-  block[latencyBucket(75)] = 1;
+  block[latencyBucket(0.2 * 1000)] = 1;
+  block[latencyBucket(75 * 1000)] = 1;
   assert.equal(latencyQuantileMs(block, 0, 0.5), 0.5);
   assert.equal(latencyQuantileMs(block, 0, 0.75), 75);
-  block[latencyBucket(1e9)] = 100;
+  block[latencyBucket(1e9 * 1000)] = 100;
   assert.equal(latencyQuantileMs(block, 0, 0.99), 60_000);
 });

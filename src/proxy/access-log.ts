@@ -28,6 +28,8 @@ const REFERER = new TextEncoder().encode("referer");
 interface Entry {
   readonly time: Date;
   readonly listener: string;
+  /** Process id of the worker: each numbers its connections itself. */
+  readonly worker: number;
   readonly connection: number;
   readonly connectionRequest: number;
   readonly client: string;
@@ -130,11 +132,11 @@ export class AccessLog extends Timed {
   }
 
   /** Bytes that were no request. */
-  recordRejected(client: ClientConnection, status: number, reason: string): void {
+  recordRejected(client: ClientConnection, status: number, bytesSent: number, reason: string): void {
     this.#append({
       ...this.#connectionPart(client),
       status,
-      bytesSent: 0,
+      bytesSent,
       closeCause: status === 408 ? "header-timeout" : "bad-request",
       rejection: reason,
     });
@@ -146,6 +148,7 @@ export class AccessLog extends Timed {
     return {
       time: new Date(),
       listener: client.listener.name,
+      worker: process.pid,
       connection: client.id,
       connectionRequest: client.requestCount,
       client: length === 0 ? "unix" : Buffer.from(address.buffer, 0, length).toString("latin1"),
@@ -168,7 +171,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 
 /**
  * `host ident authuser [date] "request" status bytes "referer" "user-agent"`, times in UTC; then the connection's facts:
- * its id, the number of the request on it, the server, `reused` or `fresh`, and the close cause.
+ * its id (worker.number), the number of the request on it, the server, `reused` or `fresh`, and the close cause.
  */
 function formatCombined(entry: Entry): string {
   const { time } = entry;
@@ -179,7 +182,7 @@ function formatCombined(entry: Entry): string {
   const quote = (text: string | undefined) => `"${(text ?? "-").replace(UNSAFE, escapeByte)}"`;
   const usual = `${entry.client} - - [${date}:${clock}] ${quote(request)} ${entry.status} ${entry.bytesSent} ${quote(entry.referer)} ${quote(entry.userAgent)}`;
   const reuse = entry.upstreamReused === undefined ? "-" : entry.upstreamReused ? "reused" : "fresh";
-  return `${usual} ${entry.connection} ${entry.connectionRequest} ${entry.upstream ?? "-"} ${reuse} ${entry.closeCause ?? "-"}\n`;
+  return `${usual} ${entry.worker}.${entry.connection} ${entry.connectionRequest} ${entry.upstream ?? "-"} ${reuse} ${entry.closeCause ?? "-"}\n`;
 }
 
 function escapeByte(byte: string): string {

@@ -228,7 +228,7 @@ export class ClientConnection extends Stream {
     const { server } = listener;
     const { status, sentence, reason } = REQUEST_REJECTIONS[rejection]!;
     listener.count(ListenerSlot.rejected, 1);
-    listener.countResponse(status);
+    listener.countRejection(status);
     this.state = ClientState.EXCHANGE;
     listener.activeCount++;
     this.hold(0, 0);
@@ -237,7 +237,7 @@ export class ClientConnection extends Stream {
       close: true,
       date: server.date(),
     });
-    server.accessLog?.recordRejected(this, status, reason);
+    server.accessLog?.recordRejected(this, status, response.length, reason);
     if (this.#writeOwn(response)) this.finishAfterFlush(Ending.LINGER, Cause.BAD_REQUEST);
   }
 
@@ -374,13 +374,13 @@ export class ClientConnection extends Stream {
   #respondTimeout(): void {
     const { listener } = this;
     const { server } = listener;
-    listener.countResponse(408);
+    listener.countRejection(408);
     this.state = ClientState.EXCHANGE;
     listener.activeCount++;
     this.hold(0, 0);
     const sentence = "The request head was not complete within client_header_timeout.";
     const response = encodeErrorResponse(408, sentence, { isHead: false, close: true, date: server.date() });
-    server.accessLog?.recordRejected(this, 408, "header-timeout");
+    server.accessLog?.recordRejected(this, 408, response.length, "header-timeout");
     if (this.#writeOwn(response)) this.finishAfterFlush(Ending.LINGER, Cause.HEADER_TIMEOUT);
   }
 

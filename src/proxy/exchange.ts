@@ -11,7 +11,7 @@ import { encodeErrorResponse } from "../http1/error-response.ts";
 import { clientPersistenceAfter, PERSISTENCE_DECISIONS, PersistenceLimit } from "../http1/persistence.ts";
 import { MethodCode } from "../http1/request-head.ts";
 import { closeCauseIndex } from "../observe/close-cause.ts";
-import { ListenerSlot, latencyBucket, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
+import { PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { elapsedUs } from "../reactor/reactor.ts";
 import { Errno } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
@@ -375,29 +375,21 @@ export class Exchange {
     this.#recycle();
   }
 
-  /** With microseconds as fraction, unless it is so long that they do not matter. */
-  #latencyMs(): number {
+  /** Whole microseconds; of what took longer than a quarter of an hour, whole milliseconds. */
+  #latencyUs(): number {
     const { nowMs, nowUs } = this.proxy.reactor;
     const wholeMs = nowMs - this.startedMs;
-    return wholeMs > 1_000_000 ? wholeMs : elapsedUs(this.startedUs, nowUs) / 1000;
+    return wholeMs > 900_000 ? wholeMs * 1000 : elapsedUs(this.startedUs, nowUs);
   }
 
   #record(cause: number): void {
-    const { client, proxy, server } = this;
-    const { listener } = client;
-    const latencyMs = this.#latencyMs();
-    const bucket = latencyBucket(latencyMs);
-    if (this.status !== 0) {
-      listener.countResponse(this.status);
-      listener.count(ListenerSlot.latencySumMs, latencyMs);
-      listener.count(ListenerSlot.latency + bucket, 1);
-      if (server !== undefined && this.isResponseHeadDone) {
-        server.count(ServerSlot.latencySumMs, latencyMs);
-        server.count(ServerSlot.latency + bucket, 1);
-        if (this.status >= 500) server.count(ServerSlot.responses5xx, 1);
-      }
+    const { client, proxy, server, status } = this;
+    const latencyUs = this.#latencyUs();
+    if (status !== 0) {
+      client.listener.countResponse(status, latencyUs);
+      if (server !== undefined && this.isResponseHeadDone) server.countResponse(status, latencyUs);
     }
-    if (proxy.accessLog !== undefined) proxy.accessLog.record(this, latencyMs, cause);
+    if (proxy.accessLog !== undefined) proxy.accessLog.record(this, latencyUs / 1000, cause);
   }
 
   #recycle(): void {

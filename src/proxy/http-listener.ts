@@ -4,7 +4,7 @@
  * the connections that have been idle longest, and rests for a moment.
  */
 import type { HttpListenerConfig, ListenerConfig } from "../config/types.ts";
-import { type CounterLayout, ListenerSlot } from "../observe/counter-layout.ts";
+import { type CounterLayout, ListenerSlot, latencyBucket } from "../observe/counter-layout.ts";
 import type { EventHandler } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
 import { EPOLLEXCLUSIVE, EPOLLIN } from "../sys/epoll.ts";
@@ -174,9 +174,17 @@ export class HttpListener {
     this.#counters[this.#base + ListenerSlot.idle] = this.connectionCount - this.activeCount;
   }
 
-  countResponse(status: number): void {
+  countResponse(status: number, latencyUs: number): void {
     const slot = STATUS_SLOT[Math.floor(status / 100)];
     if (slot !== undefined) this.#counters[this.#base + slot]! += 1;
+    this.#counters[this.#base + ListenerSlot.latencySumMs]! += latencyUs / 1000;
+    this.#counters[this.#base + ListenerSlot.latency + latencyBucket(latencyUs)]! += 1;
+  }
+
+  /** An answer to what was no request: it has no latency. */
+  countRejection(status: number): void {
+    const slot = STATUS_SLOT[Math.floor(status / 100)]!;
+    this.#counters[this.#base + slot]! += 1;
   }
 
   countClose(cause: number): void {

@@ -114,7 +114,7 @@ export class ProxyServer {
 
   /** `Date: …\r\n` of the present second (RFC 9110 §6.6.1). */
   date(): Uint8Array {
-    const second = Math.floor((performance.timeOrigin + this.reactor.nowMs) / 1000);
+    const second = Math.floor(Date.now() / 1000);
     if (second !== this.#dateSecond) {
       this.#dateSecond = second;
       this.#date = new TextEncoder().encode(`Date: ${new Date(second * 1000).toUTCString()}\r\n`);
@@ -216,7 +216,7 @@ export class ProxyServer {
     counters[WorkerSlot.loopIterations] = reactor.turns;
     counters[WorkerSlot.loopLagMsMax] = reactor.takeBusyMsMax();
     counters[WorkerSlot.descriptorsInUse] = reactor.descriptorCount;
-    counters[WorkerSlot.lastLoopAtMs] = performance.timeOrigin + reactor.nowMs;
+    counters[WorkerSlot.lastLoopAtMs] = Date.now();
     counters[WorkerSlot.activeExchanges] = this.activeExchanges;
     counters[WorkerSlot.timersArmed] = reactor.timers.linkedCount;
     if (reactor.nowMs - this.#heapAtMs >= HEAP_EVERY_MS) {

@@ -127,7 +127,13 @@ function writeHead(exchange: Exchange, head: ResponseHead): number {
 }
 
 /** Sends what arena[start, end) holds of the body, behind the `headBytes` at `headStart`. */
-function relayBody(exchange: Exchange, start: number, end: number, headStart: number, headBytes: number): void {
+function relayBody(
+  exchange: Exchange,
+  start: number,
+  end: number,
+  headStart: number,
+  headBytes: number,
+): void {
   const { client, proxy, responseBody: body } = exchange;
   const { bytes } = proxy.arena;
   const progress = body.read(bytes, start, end);

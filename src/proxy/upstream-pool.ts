@@ -6,7 +6,7 @@
 import { Backend } from "../balance/backend.ts";
 import { createSelector, type Selector } from "../balance/selector.ts";
 import type { PoolConfig } from "../config/types.ts";
-import { type CounterLayout, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
+import { type CounterLayout, latencyBucket, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { Errno } from "../sys/errno.ts";
 import { AF_UNIX, type EncodedAddress, encodeSocketAddress } from "../sys/sockaddr.ts";
 import { close, connect, openStreamSocket, tryBind } from "../sys/socket.ts";
@@ -53,6 +53,12 @@ export class PoolServer {
 
   set(slot: number, value: number): void {
     this.#counters[this.#base + slot] = value;
+  }
+
+  countResponse(status: number, latencyUs: number): void {
+    this.#counters[this.#base + ServerSlot.latencySumMs]! += latencyUs / 1000;
+    this.#counters[this.#base + ServerSlot.latency + latencyBucket(latencyUs)]! += 1;
+    if (status >= 500) this.#counters[this.#base + ServerSlot.responses5xx]! += 1;
   }
 
   countClose(cause: number): void {

@@ -4,6 +4,7 @@
  *
  * Time is read once per turn (`nowMs`), like nginx's ngx_current_msec: every deadline and every latency is counted in it.
  */
+import { MonotonicClock } from "../sys/clock.ts";
 import { Epoll } from "../sys/epoll.ts";
 import { SyscallError } from "../sys/errno.ts";
 import { close } from "../sys/socket.ts";
@@ -23,13 +24,14 @@ export interface EventHandler {
 }
 
 export class Reactor {
+  readonly #clock = new MonotonicClock();
   /**
-   * Monotonic time at the start of this turn, in whole milliseconds since the process began. An integer on purpose: V8 keeps
+   * Monotonic time at the start of this turn, in whole milliseconds since the reactor began. An integer on purpose: V8 keeps
    * it unboxed wherever it is passed or stored (for 24 days; after that it is merely slower).
    */
-  nowMs = Math.floor(performance.now());
+  nowMs = this.#clock.nowMs;
   /** The same in microseconds, modulo 2^32 as a signed integer: for differences, see elapsedUs(). */
-  nowUs = 0;
+  nowUs = this.#clock.nowUs;
   readonly timers = new TimerWheel(this.nowMs);
   /** Turns of the loop so far. */
   turns = 0;
@@ -99,10 +101,10 @@ export class Reactor {
   /** Waits for events, or for the next deadline, and handles them. */
   turn(): void {
     const count = this.#epoll.wait(this.timers.nextTimeoutMs(this.nowMs));
-    const startMs = performance.now();
-    this.nowMs = Math.floor(startMs);
-    this.nowUs = Math.floor(startMs * 1000) | 0;
-    this.timers.noteTime(this.nowMs);
+    const clock = this.#clock;
+    clock.read();
+    this.nowMs = clock.nowMs;
+    this.nowUs = clock.nowUs;
     this.turns++;
     for (let index = 0; index < count; index++) {
       const fd = this.#epoll.eventFd(index);
@@ -112,13 +114,13 @@ export class Reactor {
     }
     this.timers.advance(this.nowMs);
     for (let index = 0; index < this.#endOfTurn.length; index++) this.#endOfTurn[index]!();
-    this.#noteBusy(startMs);
+    if ((this.turns & 15) === 0) this.#noteBusy();
   }
 
   /** The clock is read a second time only now and then, so that idle turns and tiny batches stay cheap. */
-  #noteBusy(startMs: number): void {
-    if ((this.turns & 15) !== 0) return;
-    const busyMs = performance.now() - startMs;
+  #noteBusy(): void {
+    this.#clock.read();
+    const busyMs = elapsedUs(this.nowUs, this.#clock.nowUs) / 1000;
     if (busyMs > this.#busyMsMax) this.#busyMsMax = busyMs;
   }
 

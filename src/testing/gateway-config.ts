@@ -32,7 +32,7 @@ export function poolConfig(overrides: Partial<PoolConfig> = {}): PoolConfig {
     keepaliveRequests: 1000,
     keepaliveTimeMs: 3_600_000,
     sourceAddress: undefined,
-    nextUpstream: { tries: 2, timeoutMs: 5_000, nonIdempotent: "provable" },
+    nextUpstream: { tries: 2, timeoutMs: 10_000, nonIdempotent: "provable" },
     replayBytesMax: 65_536,
     servers: [serverConfig()],
     ...overrides,

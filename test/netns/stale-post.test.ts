@@ -6,7 +6,14 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { eventually } from "../harness/program.ts";
-import { GATEWAY_ADDRESS, ORIGIN_ADDRESS, PORT, requireNamespaces, startThreeNodes, type ThreeNodes } from "./three-nodes.ts";
+import {
+  GATEWAY_ADDRESS,
+  ORIGIN_ADDRESS,
+  PORT,
+  requireNamespaces,
+  startThreeNodes,
+  type ThreeNodes,
+} from "./three-nodes.ts";
 
 function gatewayConfig(nonIdempotent: string): string {
   return `workers: 1
