@@ -59,7 +59,7 @@ async function runDemo(options: { port: number }): Promise<void> {
       load: () => loadGatewayText(text, "demo"),
       logger: quietLogger(),
     });
-    attachSignals(supervisor);
+    attachSignals(supervisor, "stop");
     if (await startOrFail(supervisor, portHint(options.port))) {
       process.stdout.write(demoText(options.port, adminPath, origins));
       await supervisor.stopped;

@@ -55,7 +55,7 @@ export async function startOrFail(supervisor: Supervisor, addressHint?: string):
     if (!(error instanceof StartError)) {
       throw error;
     }
-    if (supervisor.phase !== "draining") {
+    if (!supervisor.isStopRequested) {
       const hints = error.cause instanceof BindError && addressHint !== undefined ? [addressHint] : [];
       fail(error.isConfigError ? EXIT_WRONG_QUESTION : EXIT_BAD_NEWS, [...error.lines, ...hints]);
     }

@@ -91,6 +91,7 @@ export class Supervisor implements AdminActions {
   #reloadsOk = 0;
   #reloadsFailed = 0;
   #lastReload: ReloadFacts | undefined;
+  #isStopRequested = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -102,6 +103,11 @@ export class Supervisor implements AdminActions {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** True once drain() or stop() was heard; a start that then fails is no failure. */
+  get isStopRequested(): boolean {
+    return this.#isStopRequested;
   }
 
   /** Resolves when every worker accepts. Throws a StartError, with everything undone. */
@@ -144,9 +150,11 @@ export class Supervisor implements AdminActions {
 
   /** Stops accepting and lets the workers finish, `drain_timeout` at the longest. */
   drain(): void {
+    const isStarting = this.#phase === "starting";
     if (!this.#enter("drain-requested")) {
       return;
     }
+    this.#isStopRequested = true;
     const drainTimeoutMs = this.#generation?.config.drainTimeoutMs ?? 0;
     this.#logger.log(
       "info",
@@ -159,7 +167,10 @@ export class Supervisor implements AdminActions {
     for (const worker of this.#workers) {
       this.#drainWorker(worker, drainTimeoutMs);
     }
-    this.#finishIfEmpty();
+    // start() is still looking up names or binding: it notices, undoes what it did and finishes.
+    if (!isStarting) {
+      this.#finishIfEmpty();
+    }
   }
 
   /** Ends at once, whatever is in progress. */
@@ -224,6 +235,9 @@ export class Supervisor implements AdminActions {
       accessLogFd = openAccessLog(config);
       generation.accessLogFd = accessLogFd;
       admin = await this.#prepareAdmin(config.admin);
+      if (this.#isStopRequested) {
+        throw new Error("the gateway was told to stop"); // while the file was read or the admin API bound
+      }
       this.#readiness = new Readiness(config.workers, this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS);
       for (let index = 0; index < config.workers; index++) {
         spawned.push(this.#spawn(index, generation, prepared.sockets));

@@ -305,6 +305,7 @@ export class ClientConnection extends Stream {
   /** Idle, and nothing more at hand: the next request is in the socket, or the end. */
   #goOnReading(): void {
     if (this.hasEnded) this.close(Cause.PEER_FIN);
+    else if (this.listener.server.isClosingIdleClients) this.closeIdle(Cause.DRAIN);
     else this.resumeReading();
   }
 
@@ -398,9 +399,10 @@ export class ClientConnection extends Stream {
   /** Gives up the exchange, if any, and closes. */
   abort(cause: number, withReset = false): void {
     const { exchange } = this;
+    const isCutByReset = exchange?.isCutByReset === true;
     this.exchange = undefined;
     exchange?.abandon(cause);
-    this.close(cause, withReset);
+    this.close(cause, withReset || isCutByReset);
   }
 
   /** Closes at once. `withReset` sends RST in place of FIN, so that the client does not take a cut body for a whole one. */

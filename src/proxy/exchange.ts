@@ -8,6 +8,7 @@
  */
 import type { Backend } from "../balance/backend.ts";
 import { encodeErrorResponse } from "../http1/error-response.ts";
+import { Framing } from "../http1/framing.ts";
 import { clientPersistenceAfter, PERSISTENCE_DECISIONS, PersistenceLimit } from "../http1/persistence.ts";
 import { MethodCode } from "../http1/request-head.ts";
 import { closeCauseIndex } from "../observe/close-cause.ts";
@@ -145,6 +146,12 @@ export class Exchange {
     return !this.requestBody.isComplete && !this.isRequestGivenUp;
   }
 
+  /** The client has the beginning of a response whose end is shown by closing: only an RST tells it that the rest is missing. */
+  get isCutByReset(): boolean {
+    const isUnderWay = this.isResponseHeadDone && !this.isResponseDone && !this.isTunnel;
+    return isUnderWay && this.responseFraming === Framing.UNTIL_CLOSE;
+  }
+
   get isIdempotent(): boolean {
     return isIdempotentMethod(this.method);
   }
@@ -187,7 +194,7 @@ export class Exchange {
     this.wasReused = false;
     const errno = this.pool.connect(server, this);
     if (errno === 0) {
-      if (!this.requestBody.isComplete) this.client.pauseReading();
+      this.#holdClient();
       return;
     }
     if (errno === Errno.EMFILE || errno === Errno.ENFILE) {
@@ -196,6 +203,13 @@ export class Exchange {
       return;
     }
     this.handleConnectFailure(errno);
+  }
+
+  /** The server takes nothing at present: no more of the request is read, and the client is not late with it. */
+  #holdClient(): void {
+    const { client } = this;
+    if (!client.isBlocked) this.proxy.reactor.timers.cancel(client);
+    if (!this.requestBody.isComplete) client.pauseReading();
   }
 
   /** The connection is usable: everything gathered so far is sent. */
@@ -222,8 +236,11 @@ export class Exchange {
       upstream.cancelTimeout();
       if (!this.hasClientEnded) this.client.resumeReading();
       settleEnds(this);
-    } else if (this.requestBody.isComplete) upstream.armReadTimeout();
-    else {
+    } else if (this.requestBody.isComplete) {
+      // While the client is blocked its send_timeout counts: we are not reading.
+      if (this.client.isBlocked) upstream.cancelTimeout();
+      else upstream.armReadTimeout();
+    } else {
       upstream.cancelTimeout();
       this.client.resumeReading();
       this.armClientBodyTimeout();
@@ -246,8 +263,10 @@ export class Exchange {
       return;
     }
     upstream.resumeReading();
+    // While the server is blocked its send_timeout counts: the client is not read.
+    if (upstream.isBlocked) return;
     if (this.wantsRequestBody()) this.armClientBodyTimeout();
-    else if (!upstream.isBlocked) upstream.armReadTimeout();
+    else upstream.armReadTimeout();
   }
 
   // ── what the server does ─────────────────────────────────────────────────────────────────────────────────
@@ -265,9 +284,11 @@ export class Exchange {
   }
 
   handleSendFailure(errno: number): void {
+    const upstream = this.upstream!;
     this.isRequestGivenUp = true;
-    if (!this.requestBody.isComplete) this.client.pauseReading();
-    this.upstream!.handleSendFailure(errno);
+    this.#holdClient();
+    upstream.armReadTimeout();
+    upstream.handleSendFailure(errno);
   }
 
   handleConnectFailure(errno: number): void {

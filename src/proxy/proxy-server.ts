@@ -50,6 +50,8 @@ export class ProxyServer {
   readonly listeners: readonly HttpListener[];
   readonly accessLog: AccessLog | undefined;
   isDraining = false;
+  /** The second half of a drain: a client that becomes idle has been told nothing, and is closed at once. */
+  isClosingIdleClients = false;
   activeExchanges = 0;
   connectionCount = 0;
   lastConnectionId = 0;
@@ -180,6 +182,7 @@ export class ProxyServer {
   }
 
   closeIdleClients(): void {
+    this.isClosingIdleClients = true;
     for (const client of this.#idleClients()) client.closeIdle(Cause.DRAIN);
   }
 

@@ -142,7 +142,7 @@ export function relayRequestBody(exchange: Exchange, start: number, end: number)
     if (!client.isBlocked) exchange.proxy.reactor.timers.cancel(client);
     if (!exchange.requestBody.isComplete) client.pauseReading();
     if (upstream.isBlocked) upstream.armSendTimeout();
-  } else if (exchange.requestBody.isComplete && !exchange.isRequestGivenUp) upstream.armReadTimeout();
+  } else if (exchange.requestBody.isComplete && !client.isBlocked) upstream.armReadTimeout();
 }
 
 /**

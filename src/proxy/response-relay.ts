@@ -173,7 +173,7 @@ function awaitMore(exchange: Exchange): void {
   if (exchange.client.isBlocked) {
     upstream.pauseReading();
     if (!upstream.isBlocked) upstream.cancelTimeout();
-  } else if (exchange.requestBody.isComplete) upstream.armReadTimeout();
+  } else if (!exchange.wantsRequestBody()) upstream.armReadTimeout();
 }
 
 /** The server closed: that is the end of a close-delimited body. False when it is a truncation. */

@@ -189,6 +189,8 @@ export class UpstreamPool {
     connection.exchange = undefined;
     connection.state = UpstreamState.IDLE;
     connection.idleSinceMs = reactor.nowMs;
+    // Paused when the end of the response came while the client was blocked by what precedes it.
+    connection.resumeReading();
     const evicted = this.#idle.checkIn(connection, server.backend.index);
     const limitMs = this.#idleLimitMs(server, reactor.nowMs);
     const ageLeftMs =

@@ -142,6 +142,22 @@ test("Reactor wakes up for a timer when no descriptor is ready", () => {
   assert.ok(reactor.nowMs - startMs >= 20);
 });
 
+test("Reactor counts a delay that is armed in a callback from the present turn, however long ago the last one was", () => {
+  const { near, far } = connectedPair();
+  const reactor = new Reactor();
+  const [other, alarm] = [new Alarm(), new Alarm()];
+  reactor.timers.arm(other, 60_000);
+  reactor.register(near, EPOLLIN, { handleEvents: () => reactor.timers.arm(alarm, 40) });
+  const { address } = allocate(1);
+  send(far, address, 1);
+  for (const startedMs = performance.now(); performance.now() - startedMs < 100; );
+  reactor.turn();
+  assert.ok(reactor.timers.isArmed(alarm));
+  assert.equal(alarm.hasFired, false);
+  reactor.close(near);
+  close(far);
+});
+
 test("elapsedUs() is right across the wrap of the 32-bit clock", () => {
   assert.equal(elapsedUs(0x7fffffff, -0x80000000), 1);
   assert.equal(elapsedUs(-5, 5), 10);

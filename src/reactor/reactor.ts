@@ -105,6 +105,7 @@ export class Reactor {
     clock.read();
     this.nowMs = clock.nowMs;
     this.nowUs = clock.nowUs;
+    this.timers.noteTime(this.nowMs);
     this.turns++;
     for (let index = 0; index < count; index++) {
       const fd = this.#epoll.eventFd(index);

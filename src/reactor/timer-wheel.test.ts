@@ -54,6 +54,20 @@ test("TimerWheel fires once, not early and at most two ticks late", () => {
   );
 });
 
+test("advance() returns when it catches up on slots whose timers lie beyond the horizon again", () => {
+  const { clock, wheel, advanceTo } = fixture();
+  const probes = [new Probe(clock), new Probe(clock), new Probe(clock)];
+  // Linked close by, then put off, as a busy connection's timer is: found in the old slot, they go to the last slot of the
+  // turn, which is the one before the present when advance() has several slots to catch up on.
+  for (const probe of probes) wheel.arm(probe, 1000);
+  for (const probe of probes) wheel.arm(probe, 60_000);
+  for (let nowMs = 1000; nowMs <= 62_000; nowMs += 7 * TICK_MS) advanceTo(nowMs);
+  for (const probe of probes) {
+    assert.equal(probe.firedAtMs.length, 1);
+    assert.ok(probe.firedAtMs[0]! >= 61_000 && probe.firedAtMs[0]! <= 61_000 + 9 * TICK_MS);
+  }
+});
+
 test("TimerWheel waits for a deadline beyond one turn of the wheel", () => {
   const { clock, wheel, advanceTo } = fixture();
   const probe = new Probe(clock);

@@ -122,7 +122,10 @@ export class TimerWheel {
     if (head.timerNext === head) return;
     // Take the whole list before any timer runs: one may arm or remove another of the same slot.
     const due = this.#due;
-    for (let timer: Timed = head.timerNext!; timer !== head; ) {
+    // A timer beyond the horizon may come back to the end of this same list: stop at what was last when the walk began.
+    const last = head.timerPrevious!;
+    for (let timer: Timed = head.timerNext!, isLast = false; !isLast; ) {
+      isLast = timer === last;
       const next = timer.timerNext!;
       this.#unlink(timer);
       if (timer.deadlineTick > this.#currentTick) this.#link(timer);

@@ -75,7 +75,7 @@ stage.test(
     client.resume();
     await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
     assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
-    client.destroy();
+    client.resetAndDestroy();
   },
 );
 
@@ -104,7 +104,7 @@ stage.test(
     const state = resume();
     await eventually("all of it has arrived", 20_000, () => state.received > SIZE);
     assert.ok(residentBytes() - baseBytes < GROWTH_BYTES_MAX, "and the worker has not grown over it");
-    client.destroy();
+    client.resetAndDestroy();
   },
 );
 
@@ -124,5 +124,5 @@ stage.test("a flood of 1xx to a client that stalls stops the server, too", {}, a
   await assertBounded(scene, "holdfast_server_received_bytes_total", baseBytes);
   client.resume();
   await eventually("the final response", 20_000, () => tail.endsWith("\r\n\r\nok"));
-  client.destroy();
+  client.resetAndDestroy();
 });

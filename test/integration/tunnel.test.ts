@@ -95,6 +95,8 @@ stage.test(
     release();
     await client.readUntil("hello");
     assert.equal((await server.ended).how, "fin");
+    server.finish();
+    assert.equal((await client.ended).how, "fin");
   },
 );
 
