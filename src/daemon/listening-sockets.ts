@@ -4,6 +4,7 @@
  * address that stays keeps its descriptor, and then either commits it or throws it away.
  * Options set here (so_keepalive, tcp_user_timeout) are inherited by accepted sockets: tcp(7).
  */
+import { chmodSync } from "node:fs";
 import type { ListenerConfig, SocketAddress } from "../config/types.ts";
 import { SyscallError } from "../sys/errno.ts";
 import { AF_INET, AF_INET6, AF_UNIX, encodeSocketAddress, formatSocketAddress } from "../sys/sockaddr.ts";
@@ -159,6 +160,9 @@ function openListeningSocket(listener: ListenerConfig, address: SocketAddress): 
       setIpv6Only(fd);
     }
     bind(fd, encodeSocketAddress(address));
+    if (address.family === "unix") {
+      chmodSync(address.path, 0o666); // as open to clients as a port is; nginx does the same. Before listen(2).
+    }
     applyOptions(fd, address, listener);
     return fd;
   } catch (error) {

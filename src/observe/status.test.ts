@@ -3,7 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gatewayConfig } from "../testing/gateway-config.ts";
 import { closeCauseIndex } from "./close-cause.ts";
-import { CounterLayout, ListenerSlot, latencyBucket, ServerSlot, WorkerSlot } from "./counter-layout.ts";
+import {
+  CounterLayout,
+  LATENCY_BUCKET_COUNT,
+  ListenerSlot,
+  latencyBucket,
+  ServerSlot,
+  WorkerSlot,
+} from "./counter-layout.ts";
 import { CounterLedger } from "./counter-ledger.ts";
 import { latencyQuantileMs } from "./latency-quantile.ts";
 import { statusDocument } from "./status.ts";
@@ -70,11 +77,19 @@ test("statusDocument() gives ratios, quantiles and the causes that happened, mos
 
 test("latencyQuantileMs() interpolates within a bucket and stops at the last bound", () => {
   const block = new Float64Array(17);
-  assert.equal(latencyQuantileMs(block, 0, 0.5), undefined);
+  assert.equal(latencyQuantileMs(block, 0, 0, 0.5), undefined);
   block[latencyBucket(0.2 * 1000)] = 1;
   block[latencyBucket(75 * 1000)] = 1;
-  assert.equal(latencyQuantileMs(block, 0, 0.5), 0.5);
-  assert.equal(latencyQuantileMs(block, 0, 0.75), 75);
+  assert.equal(latencyQuantileMs(block, 0, 1e9, 0.5), 0.5);
+  assert.equal(latencyQuantileMs(block, 0, 1e9, 0.75), 75);
   block[latencyBucket(1e9 * 1000)] = 100;
-  assert.equal(latencyQuantileMs(block, 0, 0.99), 60_000);
+  assert.equal(latencyQuantileMs(block, 0, 1e12, 0.99), 60_000);
+});
+
+test("latencyQuantileMs() never reports more than the sum of the latencies allows", () => {
+  const block = new Float64Array(LATENCY_BUCKET_COUNT);
+  block[latencyBucket(5_010 * 1000)] = 1;
+  assert.equal(latencyQuantileMs(block, 0, 5_010, 1), 5_010);
+  block[latencyBucket(2_000 * 1000)] = 1;
+  assert.equal(latencyQuantileMs(block, 0, 7_010, 1), 6_010, "the other one took a second or more");
 });

@@ -14,7 +14,7 @@ import {
   WorkerSlot,
 } from "./counter-layout.ts";
 import type { GatewayCounters } from "./counter-ledger.ts";
-import type { GatewayFacts, ReloadFacts, WorkerState } from "./gateway-facts.ts";
+import type { GatewayFacts, ReloadFacts, WorkerFacts, WorkerState } from "./gateway-facts.ts";
 import { latencyQuantileMs } from "./latency-quantile.ts";
 
 export interface CloseCount {
@@ -143,7 +143,7 @@ export function statusDocument(input: StatusInput): StatusDocument {
       last:
         last === undefined ? null : { at: new Date(last.atMs).toISOString(), ok: last.ok, lines: last.lines },
     },
-    workers: facts.workers.map((worker) => {
+    workers: facts.workers.toSorted(byGenerationAndIndex).map((worker) => {
       const block = workerBlocks.get(worker.pid) ?? new Float64Array(WORKER_SLOT_COUNT);
       return {
         index: worker.index,
@@ -171,6 +171,11 @@ export function statusDocument(input: StatusInput): StatusDocument {
       poolStatus(name, servers, counters.pools.get(name)!, counters.servers.get(name) ?? new Map()),
     ),
   };
+}
+
+/** A respawned worker takes its old place in the list. */
+function byGenerationAndIndex(a: WorkerFacts, b: WorkerFacts): number {
+  return a.generation - b.generation || a.index - b.index;
 }
 
 function listenerStatus(name: string, addresses: readonly string[], block: Float64Array): ListenerStatus {
@@ -250,8 +255,8 @@ function latencyStatus(block: Float64Array, firstBucketSlot: number, sumSlot: nu
   }
   return {
     meanMs: ratio(block[sumSlot]!, count),
-    p50Ms: latencyQuantileMs(block, firstBucketSlot, 0.5) ?? null,
-    p99Ms: latencyQuantileMs(block, firstBucketSlot, 0.99) ?? null,
+    p50Ms: latencyQuantileMs(block, firstBucketSlot, block[sumSlot]!, 0.5) ?? null,
+    p99Ms: latencyQuantileMs(block, firstBucketSlot, block[sumSlot]!, 0.99) ?? null,
   };
 }
 

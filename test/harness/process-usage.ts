@@ -42,14 +42,23 @@ export function memoryUsage(pid: number): MemoryUsage {
   return { rssBytes: kilobytes("Rss"), pssBytes: kilobytes("Pss"), anonymousBytes: kilobytes("Anonymous") };
 }
 
-/** Pids of the direct children, youngest last. */
+/** Pids of the direct children, youngest last. A thread that ends meanwhile has none. */
 export function childPids(pid: number): number[] {
   const pids: number[] = [];
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
-    const children = readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1").trim();
+    const children = childrenOf(pid, thread);
     if (children !== "") pids.push(...children.split(" ").map(Number));
   }
   return pids;
+}
+
+function childrenOf(pid: number, thread: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/children`, "latin1").trim();
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return "";
+    throw error;
+  }
 }
 
 export function isAlive(pid: number): boolean {

@@ -196,10 +196,11 @@ export async function startHoldfast(options: HoldfastOptions): Promise<HoldfastS
   );
   const holdfast = new HoldfastServer(started);
   try {
-    await eventually("admin socket answers", options.readyTimeoutMs ?? 10_000, () => {
-      if (started.program.hasExited) throw new Error("holdfast exited before its admin socket answered");
+    await eventually("every worker accepts", options.readyTimeoutMs ?? 10_000, () => {
+      if (started.program.hasExited) throw new Error("holdfast exited before every worker accepted");
       return holdfast.admin("GET", "/status").then(
-        (answer) => answer.status === 200,
+        // It answers while workers are still starting, when the end of one ends the start.
+        (answer) => answer.status === 200 && JSON.parse(answer.body).phase === "running",
         () => false,
       );
     });

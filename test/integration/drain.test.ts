@@ -110,3 +110,45 @@ stage.test("drain_timeout: a tunnel lives until then", {}, async (scene) => {
   await oldWorkerIsGone();
   await scene.closesAre({ shutdown: 1 });
 });
+
+stage.test(
+  "a response that ends late in the drain: its client is let go at once, not at the deadline",
+  {},
+  async (scene) => {
+    let finish: (() => Promise<void>) | undefined;
+    scene.origin.script = async (connection) => {
+      await connection.readHead();
+      await connection.write("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab");
+      finish = () => connection.write("cd");
+    };
+    const busy = await scene.send(get("/"));
+    await busy.readUntil("ab");
+    const silent = await scene.send("");
+    await reload();
+    // Silent clients are closed at half-time.
+    await silent.ended;
+    silent.finish();
+    await finish!();
+    assert.equal((await busy.ended).how, "fin");
+    busy.finish();
+    await oldWorkerIsGone();
+    await scene.closesAre({ drain: 2 });
+  },
+);
+
+stage.test(
+  "drain_timeout: a body whose end is shown by closing is cut with RST, not ended (RFC 9112 §8)",
+  {},
+  async (scene) => {
+    scene.origin.script = async (connection) => {
+      await connection.readHead();
+      await connection.write("HTTP/1.1 200 OK\r\n\r\nab");
+    };
+    const client = await scene.send("GET / HTTP/1.0\r\n\r\n");
+    await client.readUntil("ab");
+    await reload();
+    assert.equal((await client.ended).how, "reset");
+    await oldWorkerIsGone();
+    await scene.closesAre({ shutdown: 1 });
+  },
+);

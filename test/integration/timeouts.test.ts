@@ -19,6 +19,35 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 // ── the client's leg ───────────────────────────────────────────────────────────────────────────────────────────
 
 stage.test(
+  "client_body_timeout ends with the body, also when its last piece met a broken connection and the request is sent again",
+  { http: { client_body_timeout: "100ms" } },
+  async (scene) => {
+    scene.origin.script = async (connection, index) => {
+      await connection.readHead();
+      if (index === 0) {
+        await connection.write(response("200 OK", "first"));
+        return;
+      }
+      await connection.readUntil("0123456789");
+      await pause(300);
+      await connection.write(response("200 OK", "again"));
+    };
+    const { client } = await scene.ask(get("/"));
+    await client.write(post("/", "0123456789").replace("POST", "PUT").slice(0, -5));
+    const origin = await scene.origin.connection(0);
+    await origin.readUntil("01234");
+    // Both events in one turn of the loop, the client's first: the write finds the connection broken.
+    const [pid] = stage.gateway.workerPids();
+    process.kill(pid!, "SIGSTOP");
+    await client.write("56789");
+    origin.reset();
+    await pause(20);
+    process.kill(pid!, "SIGCONT");
+    assert.equal((await client.readResponse()).body.toString(), "again");
+  },
+);
+
+stage.test(
   "client_header_timeout: a head that is not complete is answered 408 (RFC 9110 §15.5.9)",
   {
     http: { client_header_timeout: "150ms" },
