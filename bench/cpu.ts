@@ -1,8 +1,9 @@
 /**
  * CPU per proxied request: wrk drives one proxy after the other at full speed, and what the proxy's worker process
- * consumed meanwhile is divided by the requests answered. CPU time, not throughput, is compared: it does not depend on
- * how fast the load generator and the origin (both on the other core) are. Rounds are interleaved (A B C, A B C, …), so
- * that a change of the machine's mood meets everybody; medians are reported.
+ * consumed meanwhile is divided by the requests answered. CPU time, not throughput, is compared: the load generator and the
+ * origin (both on the other core) bound the throughput of a proxy that is faster than they are. Their speed is not without
+ * influence: a proxy that waits for them wakes up for fewer requests at a time, which costs it CPU. Rounds are interleaved
+ * (A B C, A B C, …), so that a change of the machine's mood meets everybody; medians are reported.
  */
 import { cpuNanoseconds } from "../test/harness/process-usage.ts";
 import { runWrk, type WrkResult, wrkFailures } from "../test/harness/wrk.ts";

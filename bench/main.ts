@@ -6,7 +6,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { projectRoot } from "../test/harness/paths.ts";
 import { peerPath } from "../test/harness/peers.ts";
 import { type Case, caseName, measureCpu, type Sample, summarize } from "./cpu.ts";
@@ -46,7 +46,7 @@ const SHORT_LIVED_CASES: readonly Case[] = [{ body: "110 B", connections: 64, is
 const command = new Command("bench")
   .description("Measure Holdfast beside nginx, HAProxy and Node proxies.")
   .option("--quick", "fewer cases and shorter rounds: ratios in under a minute, nothing written")
-  .option("--only <part>", "cpu, accept or memory")
+  .addOption(new Option("--only <part>", "one part of it").choices(["cpu", "accept", "memory"]))
   .option("--subjects <names>", `comma-separated, of: ${SUBJECT_NAMES.join(", ")}`)
   .option("--connections <n>", "only the CPU cases with this number of connections")
   .option("--rounds <n>", "interleaved rounds")
@@ -133,7 +133,9 @@ function chosenSubjects(options: Options): SubjectName[] {
 
 function persistentCases(options: Options): readonly Case[] {
   if (options.connections !== undefined) {
-    return PERSISTENT_CASES.filter((it) => it.connections === Number(options.connections));
+    const chosen = PERSISTENT_CASES.filter((it) => it.connections === Number(options.connections));
+    if (chosen.length === 0) throw new Error(`no case has ${options.connections} connections: 64 or 1000`);
+    return chosen;
   }
   return options.quick === true ? [PERSISTENT_CASES[0]!] : PERSISTENT_CASES;
 }

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { type Row, type Sample, summarize } from "./cpu.ts";
 import { describeMachine } from "./machine.ts";
-import { renderMarkdown, targetsOf } from "./report.ts";
+import type { MemoryRow } from "./memory.ts";
+import { memoryTargets, renderMarkdown, targetsOf } from "./report.ts";
 import { median, spread } from "./statistics.ts";
 
 const row = (subject: Row["subject"], cpuUsPerRequest: number, p99Us: number): Row => ({
@@ -62,6 +63,20 @@ test("targetsOf() compares with nginx, HAProxy and the best Node proxy", () => {
       ["p99 / nginx", 1.053, false],
     ],
   );
+});
+
+test("memoryTargets() compares the memory of an idle client connection with nginx's", () => {
+  const memory = (subject: MemoryRow["subject"], bytesPerConnection: number): MemoryRow => ({
+    subject,
+    version: subject,
+    connections: 9000,
+    bytesPerConnection,
+    anonymousBytesPerConnection: bytesPerConnection,
+    baseRssMiB: 3,
+  });
+  const targets = memoryTargets([memory("holdfast", 500), memory("nginx", 400), memory("haproxy", 900)]);
+  assert.deepEqual(targets, [{ name: "memory / nginx", limit: 1, measured: 1.25 }]);
+  assert.deepEqual(memoryTargets([memory("holdfast", 500)]), []);
 });
 
 test("renderMarkdown() shows the machine, every row and missed targets", () => {

@@ -52,6 +52,16 @@ export function targetsOf(table: Table): Target[] {
   return targets;
 }
 
+/** The same for the memory of idle client connections. */
+export function memoryTargets(rows: readonly MemoryRow[]): Target[] {
+  const bytesOf = (name: string): number | undefined =>
+    rows.find((it) => it.subject === name)?.bytesPerConnection;
+  const own = bytesOf("holdfast");
+  const nginx = bytesOf("nginx");
+  if (own === undefined || nginx === undefined) return [];
+  return [{ name: "memory / nginx", limit: 1, measured: round(own / nginx, 3) }];
+}
+
 export function renderMarkdown(report: Report): string {
   const lines = [
     "# Benchmark",
@@ -66,7 +76,10 @@ export function renderMarkdown(report: Report): string {
     "",
   ];
   for (const table of report.persistent)
-    lines.push(...renderTable(table, "## Persistent connections on both legs: "), ...renderTargets(table));
+    lines.push(
+      ...renderTable(table, "## Persistent connections on both legs: "),
+      ...renderTargets(targetsOf(table)),
+    );
   for (const table of report.shortLived)
     lines.push(...renderTable(table, "## A new client connection per request: "));
   if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory));
@@ -87,8 +100,7 @@ function renderTable(table: Table, prefix: string): string[] {
   ];
 }
 
-function renderTargets(table: Table): string[] {
-  const targets = targetsOf(table);
+function renderTargets(targets: readonly Target[]): string[] {
   if (targets.length === 0) return [];
   return [
     "| target | at most | measured | |",
@@ -112,5 +124,6 @@ function renderMemory(rows: readonly MemoryRow[]): string[] {
         `| ${row.subject} | ${row.bytesPerConnection} | ${row.anonymousBytesPerConnection} | ${row.baseRssMiB} |`,
     ),
     "",
+    ...renderTargets(memoryTargets(rows)),
   ];
 }

@@ -19,6 +19,7 @@ prints the JSON Schema ([holdfast.schema.json](holdfast.schema.json)) for editor
 - **duration**: \`500ms\`, \`75s\`, \`30m\`, \`1h30m\`, as nginx writes them; a bare number is seconds.
 - **size**: \`512\`, \`16k\`, \`1m\`, \`1g\`; a bare number is bytes.
 - **address**: \`10.0.0.1:80\`, \`[::1]:80\`, \`unix:/path\`. IPv6 addresses need quotes inside a YAML list.
+  The socket file of a listener is open to every user (mode 0666), that of the admin API to owner and group (0660).
 - **so_keepalive**: \`on\`, \`off\` or \`[idle]:[interval]:[count]\`, exactly nginx's grammar: \`60s:10s:6\`, \`30m::10\`, \`::3\`. A value that ends
   in a colon needs quotes in YAML: \`":10s:"\`. A dead peer is released at idle + interval × count after its last sign of life.
   Left out, it is \`60s:10s:6\` on both legs: two minutes, and below the idle timeouts of the usual NAT gateways and balancers.

@@ -156,7 +156,7 @@ const listenerSection = section({
     list(bindAddress, { type: "address or list of addresses", entriesMin: 1, mayBeSingle: true }),
     {
       meaning:
-        "Where to listen: `0.0.0.0:8080`, `[::]:8080`, `unix:/path`, or a port alone for every IPv4 address. `[::]` takes IPv6 only. A socket file is open to every user (mode 0666).",
+        "Where to listen: `0.0.0.0:8080`, `[::]:8080`, `unix:/path`, or a port alone for every IPv4 address. `[::]` takes IPv6 only.",
       alike: "nginx `listen`, HAProxy `bind`",
     },
   ),

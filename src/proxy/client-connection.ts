@@ -69,11 +69,12 @@ export class ClientConnection extends Stream {
     return this.listener.server.reactor;
   }
 
-  /** Begins the life of an accepted connection: its first head must arrive in time. */
-  open(): void {
-    this.reactor().register(this.fd, READ_INTEREST, this);
+  /** Begins the life of an accepted connection: its first head must arrive in time. False: epoll has no room for it. */
+  open(): boolean {
+    if (this.reactor().tryRegister(this.fd, READ_INTEREST, this) < 0) return false;
     this.idleSinceMs = this.reactor().nowMs;
     this.reactor().timers.arm(this, this.listener.config.clientHeaderTimeoutMs);
+    return true;
   }
 
   // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,8 @@ export const UpstreamState = {
   IDLE: 2,
   TUNNEL: 3,
   CLOSED: 4,
+  /** Too old to be used, kept open to see when the server closes it (learned-idle-timeout.ts). */
+  WATCHED: 5,
 } as const;
 
 /** What becomes of a client's connection when everything is sent. */

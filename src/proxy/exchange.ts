@@ -14,7 +14,7 @@ import { MethodCode } from "../http1/request-head.ts";
 import { closeCauseIndex } from "../observe/close-cause.ts";
 import { PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
 import { elapsedUs } from "../reactor/reactor.ts";
-import { Errno } from "../sys/errno.ts";
+import { isOutOfRoom } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
 import { REQUEST_SLOT_BYTES } from "./arena.ts";
 import type { ClientConnection } from "./client-connection.ts";
@@ -197,7 +197,7 @@ export class Exchange {
       this.#holdClient();
       return;
     }
-    if (errno === Errno.EMFILE || errno === Errno.ENFILE) {
+    if (isOutOfRoom(errno)) {
       this.proxy.handleDescriptorsExhausted();
       this.respond(503, "The gateway has no free descriptor for a connection to the server.");
       return;

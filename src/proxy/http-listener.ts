@@ -8,8 +8,8 @@ import { type CounterLayout, ListenerSlot, latencyBucket } from "../observe/coun
 import type { EventHandler } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
 import { EPOLLEXCLUSIVE, EPOLLIN } from "../sys/epoll.ts";
-import { Errno } from "../sys/errno.ts";
-import { AF_INET, decodeSocketAddress } from "../sys/sockaddr.ts";
+import { Errno, isOutOfRoom } from "../sys/errno.ts";
+import { AF_INET, decodeSocketAddress, SOCKADDR_LENGTH_MAX } from "../sys/sockaddr.ts";
 import { accept, acceptedPeer, close } from "../sys/socket.ts";
 import { CidrSet } from "./cidr-set.ts";
 import { ClientConnection } from "./client-connection.ts";
@@ -21,9 +21,6 @@ import type { UpstreamPool } from "./upstream-pool.ts";
 const ACCEPTS_PER_EVENT = 32;
 /** How long accepting rests when descriptors have run out (nginx: accept_mutex_delay, 500 ms). */
 const REST_MS = 100;
-
-/** No descriptor or no memory for another socket. */
-const OUT_OF_ROOM: ReadonlySet<number> = new Set([Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]);
 
 /** One inherited listening socket. */
 class Acceptor extends Timed implements EventHandler {
@@ -61,7 +58,7 @@ class Acceptor extends Timed implements EventHandler {
       const fd = accept(this.fd);
       if (fd >= 0) this.#listener.adopt(fd);
       else if (fd === -Errno.EAGAIN) return false;
-      else if (OUT_OF_ROOM.has(-fd)) {
+      else if (isOutOfRoom(-fd)) {
         server.handleDescriptorsExhausted();
         this.#rest();
         server.reactor.timers.arm(this, REST_MS);
@@ -125,21 +122,26 @@ export class HttpListener {
   /** The peer was just accepted; its address is in `acceptedPeer`. */
   adopt(fd: number): void {
     const { server } = this;
-    const { bytes } = acceptedPeer;
+    const connection = this.#connectionOf(fd, ++server.lastConnectionId);
+    if (!connection.open()) {
+      server.handleDescriptorsExhausted();
+      close(fd);
+      return;
+    }
     this.count(ListenerSlot.accepted, 1);
     this.connectionCount++;
     server.connectionCount++;
-    const id = ++server.lastConnectionId;
-    let connection: ClientConnection;
+  }
+
+  #connectionOf(fd: number, id: number): ClientConnection {
+    const { bytes } = acceptedPeer;
     if (bytes[0] === AF_INET && bytes[1] === 0) {
       const ipv4 = (bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!;
-      connection = new ClientConnection(fd, this, ipv4, undefined, (bytes[2]! << 8) | bytes[3]!, id);
-    } else {
-      const peer = decodeSocketAddress(bytes, bytes.readUInt32LE(128));
-      const text = peer.family === "unix" ? "unix:" : peer.host;
-      connection = new ClientConnection(fd, this, 0, text, peer.family === "unix" ? 0 : peer.port, id);
+      return new ClientConnection(fd, this, ipv4, undefined, (bytes[2]! << 8) | bytes[3]!, id);
     }
-    connection.open();
+    const peer = decodeSocketAddress(bytes, bytes.readUInt32LE(SOCKADDR_LENGTH_MAX));
+    if (peer.family === "unix") return new ClientConnection(fd, this, 0, "unix:", 0, id);
+    return new ClientConnection(fd, this, 0, peer.host, peer.port, id);
   }
 
   handleClosed(_connection: ClientConnection): void {

@@ -2,7 +2,7 @@
  * One connection to a server: carries one exchange at a time and is kept in the pool between them (RFC 9112 §9.3).
  * It owns the socket, its timer and its counters; what the bytes mean is the exchange's business.
  *
- *   CONNECTING → BUSY ⇄ IDLE (in the pool)        BUSY → TUNNEL        any → CLOSED
+ *   CONNECTING → BUSY ⇄ IDLE (in the pool) → WATCHED        BUSY → TUNNEL        any → CLOSED
  */
 import { ServerSlot } from "../observe/counter-layout.ts";
 import type { Reactor } from "../reactor/reactor.ts";
@@ -51,9 +51,11 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     return this.pool.proxy.reactor;
   }
 
-  open(): void {
-    this.reactor().register(this.fd, READ_INTEREST | EPOLLOUT, this);
-    this.reactor().timers.arm(this, this.pool.config.connectTimeoutMs);
+  /** 0, or the errno of epoll_ctl(2): the connection cannot be used, and its descriptor is still the caller's. */
+  open(): number {
+    const result = this.reactor().tryRegister(this.fd, READ_INTEREST | EPOLLOUT, this);
+    if (result === 0) this.reactor().timers.arm(this, this.pool.config.connectTimeoutMs);
+    return -result;
   }
 
   get wasReused(): boolean {
@@ -64,7 +66,12 @@ export class UpstreamConnection extends Stream implements IdleConnection {
 
   override handleEvents(mask: number): void {
     if (this.state === UpstreamState.CONNECTING) this.#handleConnectResult(mask);
-    else super.handleEvents(mask);
+    else {
+      super.handleEvents(mask);
+      // The response and the FIN behind it in one event: nobody may be given this connection in the same turn.
+      const hasEnded = (mask & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) !== 0;
+      if (hasEnded && this.state === UpstreamState.IDLE) this.#readWhileIdle();
+    }
   }
 
   #handleConnectResult(mask: number): void {
@@ -87,7 +94,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
   protected override handleReadable(): boolean {
     if (this.state === UpstreamState.BUSY) return this.#readResponse();
     if (this.state === UpstreamState.TUNNEL) return relayUpstreamTunnel(this.exchange!);
-    if (this.state === UpstreamState.IDLE) this.#readWhileIdle();
+    if (this.state === UpstreamState.IDLE || this.state === UpstreamState.WATCHED) this.#readWhileIdle();
     return true;
   }
 
@@ -166,9 +173,24 @@ export class UpstreamConnection extends Stream implements IdleConnection {
 
   override handleTimeout(): void {
     const { exchange } = this;
-    if (this.state === UpstreamState.IDLE) this.close(this.pool.idleRetirementCause(this));
+    if (this.state === UpstreamState.IDLE) this.pool.retire(this);
+    else if (this.state === UpstreamState.WATCHED) this.#outlive();
     else if (this.state === UpstreamState.CONNECTING) exchange!.handleConnectFailure(Errno.ETIMEDOUT);
     else if (exchange !== undefined) exchange.handleUpstreamTimeout(this.isBlocked);
+  }
+
+  /** It has reached its limit: nobody gets it any more, it is only watched for when the server closes it. */
+  watch(): void {
+    const { learned } = this.server;
+    this.state = UpstreamState.WATCHED;
+    this.reactor().timers.arm(this, this.idleSinceMs + learned.watchMs() - this.reactor().nowMs);
+  }
+
+  /** The watched connection is older than the server lets them become, as far as was known. */
+  #outlive(): void {
+    const { nowMs } = this.reactor();
+    this.server.learned.handleSurvival(nowMs, nowMs - this.idleSinceMs);
+    this.close(Cause.UPSTREAM_IDLE_TIMEOUT);
   }
 
   armReadTimeout(): void {
@@ -211,6 +233,7 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     if (this.state === UpstreamState.CLOSED) return;
     const { reactor } = this.pool.proxy;
     if (this.state === UpstreamState.IDLE) this.pool.forgetIdle(this);
+    else if (this.state === UpstreamState.WATCHED) this.server.watched = undefined;
     else this.pool.releaseBusy(this.server);
     this.state = UpstreamState.CLOSED;
     this.exchange = undefined;

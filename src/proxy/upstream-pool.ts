@@ -36,6 +36,8 @@ export class PoolServer {
   readonly backend: Backend;
   readonly address: EncodedAddress;
   readonly learned: LearnedIdleTimeout;
+  /** The one connection that is kept open beyond its limit. */
+  watched: UpstreamConnection | undefined = undefined;
   readonly #counters: Float64Array;
   readonly #base: number;
 
@@ -149,11 +151,15 @@ export class UpstreamPool {
     const { nowMs } = this.proxy.reactor;
     const ageMsMax = this.config.keepaliveTimeMs * (1 - AGE_JITTER * this.#random());
     const connection = new UpstreamConnection(fd, this, server, nowMs, Math.floor(ageMsMax));
+    const refusal = connection.open();
+    if (refusal !== 0) {
+      close(fd);
+      return refusal;
+    }
     connection.exchange = exchange;
     exchange.upstream = connection;
     server.backend.activeConnections++;
     server.count(ServerSlot.connectionsOpened, 1);
-    connection.open();
     return 0;
   }
 
@@ -201,10 +207,18 @@ export class UpstreamPool {
     evicted?.close(Cause.UPSTREAM_POOL_FULL);
   }
 
-  idleRetirementCause(connection: UpstreamConnection): number {
-    const ageMs = this.proxy.reactor.nowMs - connection.openedAtMs;
-    const isOld = this.config.keepaliveTimeMs !== 0 && ageMs >= connection.ageMsMax;
-    return isOld ? Cause.UPSTREAM_AGE_LIMIT : Cause.UPSTREAM_IDLE_TIMEOUT;
+  /** An idle connection has reached a limit: it is closed, or, now and then, watched in order to learn. */
+  retire(connection: UpstreamConnection): void {
+    const { nowMs } = this.proxy.reactor;
+    const { server } = connection;
+    const isOld = this.config.keepaliveTimeMs !== 0 && nowMs - connection.openedAtMs >= connection.ageMsMax;
+    const isAuto = this.config.keepaliveTimeoutMs === "auto" && !this.proxy.isDraining;
+    if (isOld) connection.close(Cause.UPSTREAM_AGE_LIMIT);
+    else if (isAuto && server.watched === undefined && server.learned.wantsWatch(nowMs)) {
+      this.forgetIdle(connection);
+      server.watched = connection;
+      connection.watch();
+    } else connection.close(Cause.UPSTREAM_IDLE_TIMEOUT);
   }
 
   /** An idle connection leaves the pool because it is being closed (an evicted one has left the list already). */

@@ -48,13 +48,20 @@ export class Reactor {
 
   /** Watches a descriptor. Throws SyscallError where epoll refuses it (EPERM: a plain file; ENOSPC: max_user_watches). */
   register(fd: number, mask: number, handler: EventHandler): void {
+    const result = this.tryRegister(fd, mask, handler);
+    if (result < 0) throw new SyscallError("epoll_ctl", -result, `ADD fd ${fd}`);
+  }
+
+  /** As register(), but returns 0 or -errno (ENOSPC, ENOMEM): for the data plane, which must survive it. */
+  tryRegister(fd: number, mask: number, handler: EventHandler): number {
     if (fd >= this.#generations.length) this.#growTo(fd);
     const generation = (this.#generations[fd]! + 1) | 0;
     this.#generations[fd] = generation;
     const result = this.#epoll.add(fd, mask, generation);
-    if (result < 0) throw new SyscallError("epoll_ctl", -result, `ADD fd ${fd}`);
+    if (result < 0) return result;
     this.#handlers[fd] = handler;
     this.descriptorCount++;
+    return 0;
   }
 
   /** Changes what a registered descriptor is watched for. */

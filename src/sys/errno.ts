@@ -54,6 +54,17 @@ export function errnoName(number: number): string {
   return NAME_BY_NUMBER.get(number) ?? `errno ${number}`;
 }
 
+/** No descriptor, no memory, or no epoll watch is left for another socket. */
+export function isOutOfRoom(number: number): boolean {
+  return (
+    number === Errno.EMFILE ||
+    number === Errno.ENFILE ||
+    number === Errno.ENOBUFS ||
+    number === Errno.ENOMEM ||
+    number === Errno.ENOSPC
+  );
+}
+
 /** Likely cause and what to try, for errors that an operator meets. */
 const HINTS: Record<string, string> = {
   "bind EADDRINUSE": "another process listens there; find it with: ss -tlnp",
