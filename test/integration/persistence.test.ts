@@ -445,8 +445,10 @@ stage.test("keepalive_timeout auto learns from a FIN it saw and then lets go fir
   };
   await scene.ask(get("/"));
   await scene.upstreamClosesAre({ "upstream-fin-idle": 1 });
-  const limit = await scene.metric("holdfast_server_idle_limit_seconds");
-  assert.ok(limit > 0.2 && limit < 0.4, `learned ${limit} s`);
+  await eventually("a learned limit between 0.2 and 0.4 s", 3000, async () => {
+    const limit = await scene.metric("holdfast_server_idle_limit_seconds");
+    return limit > 0.2 && limit < 0.4;
+  });
   await scene.ask(get("/"));
   await scene.upstreamClosesAre({ "upstream-fin-idle": 1, "upstream-idle-timeout": 1 });
 });
