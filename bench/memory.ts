@@ -1,12 +1,14 @@
 /**
  * User-space memory per idle client connection: how much the worker process grows when N clients have sent one request
  * each and stay. The kernel's share (socket buffers) is the same for every proxy and not counted.
- * Every proxy starts afresh; a first wave of connections, closed again, pays for what is allocated once.
+ * Every proxy starts afresh and is warmed up in the same way, by WARM_UP_SECONDS of requests on persistent connections and as many of
+ * a connection each, and a first wave of idle connections, closed again: that pays for what is allocated, or compiled, once.
  */
 import path from "node:path";
 import { compiledRoot } from "../test/harness/paths.ts";
 import { type MemoryUsage, memoryUsage, openDescriptors } from "../test/harness/process-usage.ts";
 import { eventually, startProgram } from "../test/harness/program.ts";
+import { runWrk, wrkFailures } from "../test/harness/wrk.ts";
 import { round } from "./statistics.ts";
 import { BODIES, LOAD_PROCESSOR, type SubjectName, startSubject } from "./subjects.ts";
 
@@ -21,6 +23,7 @@ export interface MemoryRow {
 }
 
 const WARM_UP_CONNECTIONS = 256;
+const WARM_UP_SECONDS = 3;
 const SETTLE_MS = 1500;
 
 export async function measureMemory(
@@ -43,6 +46,7 @@ export async function measureMemory(
 async function measureOne(name: SubjectName, upstreamPort: number, connections: number): Promise<MemoryRow> {
   const subject = await startSubject(name, upstreamPort);
   try {
+    for (const headers of [[], ["Connection: close"]]) await warmUp(subject.port, headers);
     const descriptorsAtRest = openDescriptors(subject.workerPid);
     await holdIdle(subject.port, WARM_UP_CONNECTIONS, async () => {});
     // The first wave is gone when the descriptors are back, but for the upstream connections it left in the pool.
@@ -64,6 +68,14 @@ async function measureOne(name: SubjectName, upstreamPort: number, connections: 
   } finally {
     await subject.stop();
   }
+}
+
+async function warmUp(port: number, headers: readonly string[]): Promise<void> {
+  const url = `http://127.0.0.1:${port}${BODIES["110 B"].path}`;
+  const load = { url, headers, connections: 64, durationSeconds: WARM_UP_SECONDS, processor: LOAD_PROCESSOR };
+  const result = await runWrk(load);
+  if (wrkFailures(result) > 0)
+    throw new Error(`the warm-up of port ${port} met errors: ${JSON.stringify(result.errors)}`);
 }
 
 async function settled(pid: number): Promise<MemoryUsage> {
