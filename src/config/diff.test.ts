@@ -87,3 +87,29 @@ test("diffConfig() notices another order of servers", () => {
   const after = BEFORE.replace("[10.0.0.1:80, 10.0.0.2:80]", "[10.0.0.2:80, 10.0.0.1:80]");
   assert.deepEqual(diffConfig(config(BEFORE), config(after)).summary, ["pool app: servers in another order"]);
 });
+
+test("diffConfig() describes another protocol and another check, and never a password", () => {
+  const text = BEFORE.replace("  same: { ", '  same: { health: { redis: { password: "old" } }, ');
+  const after = text
+    .replace('password: "old"', 'password: "secret"')
+    .replace(
+      "old: { bind: 127.0.0.1:90, http: { routes: [{ pool: app }] } }",
+      "old: { bind: 127.0.0.1:90, tcp: same }",
+    )
+    .replace("    balance: { hash: uri }", "    health: { http: /healthz }\n    queue: 5");
+  const { summary } = diffConfig(config(text), config(after));
+  assert.deepEqual(summary, [
+    "listener old: http removed",
+    "listener old: tcp added",
+    "pool app: balance hash: uri → round_robin",
+    "pool app: queue 0 → 5",
+    "pool app: health (none) → http GET /healthz",
+    "pool same: health redis, with other settings",
+  ]);
+  const slower = after.replace("{ http: /healthz }", "{ heartbeat: /beat, interval: 10s }");
+  assert.deepEqual(diffConfig(config(after), config(slower)).summary, [
+    "pool app: health http GET /healthz → heartbeat /beat",
+    "pool app: health.interval 2s → 10s",
+    "pool app: health.fast_interval 1s → 5s",
+  ]);
+});

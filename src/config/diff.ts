@@ -6,7 +6,7 @@ import { formatSoKeepalive, type TcpKeepalive } from "../tcp/so-keepalive.ts";
 import { formatAddress } from "./address.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
-import type { GatewayConfig, SocketAddress } from "./types.ts";
+import type { GatewayConfig, HealthCheckConfig, HealthConfig, SocketAddress } from "./types.ts";
 
 export interface NamedChanges {
   readonly kept: readonly string[];
@@ -95,12 +95,47 @@ function describeChanges(before: object, after: object, place = ""): string[] {
     const now = (after as Record<string, unknown>)[field];
     if (isSame(old, now)) continue;
     const name = place + settingName(field);
-    if (isPlainSection(old) && isPlainSection(now)) lines.push(...describeChanges(old, now, `${name}.`));
+    if (field === "health") lines.push(...describeHealth(name, old as Health, now as Health));
+    else if (isPlainSection(old) && isPlainSection(now)) lines.push(...describeChanges(old, now, `${name}.`));
     else if (isNamedList(old) && isNamedList(now)) lines.push(...describeServers(name, old, now));
+    else if (field === "http" || field === "tcp")
+      lines.push(`${name} ${now === undefined ? "removed" : "added"}`);
     else if (Array.isArray(now) && field === "routes") lines.push(`${name} changed`);
     else lines.push(`${name} ${formatSetting(field, old)} → ${formatSetting(field, now)}`);
   }
   return lines;
+}
+
+type Health = HealthConfig | undefined;
+
+function describeHealth(name: string, before: Health, after: Health): string[] {
+  if (before === undefined) return [`${name} (none) → ${formatCheck(after!.check)}`];
+  if (after === undefined) return [`${name} ${formatCheck(before.check)} → (none)`];
+  const { check: old, ...timingBefore } = before;
+  const { check: now, ...timingAfter } = after;
+  const lines = describeChanges(timingBefore, timingAfter, `${name}.`);
+  if (isSame(old, now)) return lines;
+  const [oldText, nowText] = [formatCheck(old), formatCheck(now)];
+  return [
+    oldText === nowText ? `${name} ${nowText}, with other settings` : `${name} ${oldText} → ${nowText}`,
+    ...lines,
+  ];
+}
+
+/** What a check does, in a few words, and never a password. */
+function formatCheck(check: HealthCheckConfig): string {
+  switch (check.kind) {
+    case "http":
+      return `${check.tls ? "https" : "http"} ${check.method} ${check.path}`;
+    case "exec":
+      return `exec ${check.command[0]}`;
+    case "heartbeat":
+      return check.mode === "told"
+        ? `heartbeat told within ${formatDuration(check.deadlineMs)}`
+        : `heartbeat ${check.path}`;
+    default:
+      return check.kind;
+  }
 }
 
 function describeServers(name: string, before: readonly Named[], after: readonly Named[]): string[] {
@@ -142,6 +177,7 @@ const SETTING_NAMES: Readonly<Record<string, string>> = {
   replayBytesMax: "replay_buffer_size",
   maxHeaderBytes: "max_header_size",
   maxBodyBytes: "max_body_size",
+  queueMax: "queue",
 };
 
 function formatSetting(field: string, value: unknown): string {

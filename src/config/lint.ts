@@ -6,8 +6,8 @@ import { lintTcpKeepalive, type TcpKeepaliveSystemDefaults } from "../tcp/so-kee
 import { isLocalAddress } from "./address.ts";
 import type { ConfigPath } from "./diagnostics.ts";
 import { formatDuration } from "./duration.ts";
-import type { Finding } from "./references.ts";
-import type { GatewayConfig, ListenerConfig, PoolConfig } from "./types.ts";
+import { type Finding, warning } from "./raw.ts";
+import type { GatewayConfig, HealthConfig, ListenerConfig, PoolConfig } from "./types.ts";
 
 /** What the loader has to know about the machine; host-facts.ts reads it, tests write it. */
 export interface HostFacts {
@@ -28,16 +28,29 @@ export function lintConfig(config: GatewayConfig, host: HostFacts): Finding[] {
         ]
       : []),
     ...config.listeners.flatMap((listener) => lintListener(listener, host)),
-    ...config.pools.flatMap((pool) => lintPool(pool, host)),
+    ...config.pools.flatMap((pool) => [
+      ...lintPool(pool, host),
+      ...lintQueue(pool),
+      ...(pool.health === undefined ? [] : lintHealth(["pools", pool.name, "health"], pool.health)),
+    ]),
+    ...lintHeartbeats(config),
   ];
 }
 
 function lintListener(listener: ListenerConfig, host: HostFacts): Finding[] {
   const at: ConfigPath = ["listeners", listener.name];
   const isLocal = listener.bind.every(isLocalAddress);
-  return lintTcpKeepalive(listener.tcpKeepalive, listener.tcpUserTimeoutMs, host.tcpKeepaliveDefaults, {
+  const { tcpKeepalive, tcpUserTimeoutMs, tcp } = listener;
+  const findings = lintTcpKeepalive(tcpKeepalive, tcpUserTimeoutMs, host.tcpKeepaliveDefaults, {
     isLocal,
   }).map(({ key, message, hint }) => warning([...at, key], message, hint));
+  if (tcp?.onIdle === "silent" && tcp.idleTimeoutMs > 0) {
+    const message =
+      "forgets idle sessions without a word: the end that does not speak first keeps a dead connection for ever";
+    const hint = "this is for reproducing faults of other balancers; in production write close or reset";
+    findings.push(warning([...at, "tcp", "on_idle"], message, hint));
+  }
+  return findings;
 }
 
 function lintPool(pool: PoolConfig, host: HostFacts): Finding[] {
@@ -81,6 +94,57 @@ function lintPool(pool: PoolConfig, host: HostFacts): Finding[] {
 
 const SERVER_IDLE_TIMEOUT_MS_USUAL_MAX = 75_000;
 
-function warning(path: ConfigPath, message: string, hint: string): Finding {
-  return { severity: "warning", path, message, hint };
+function lintQueue(pool: PoolConfig): Finding[] {
+  if (pool.queueMax === 0 || pool.servers.some(({ maxConns }) => maxConns > 0)) return [];
+  const message = "nothing ever waits: no server of the pool has max_conns";
+  return [warning(["pools", pool.name, "queue"], message, "give the servers max_conns, or remove it")];
+}
+
+function lintHealth(at: ConfigPath, health: HealthConfig): Finding[] {
+  const { check, intervalMs, fastIntervalMs, timeoutMs } = health;
+  const findings: Finding[] = [];
+  const isTold = check.kind === "heartbeat" && check.mode === "told";
+  if (!isTold && timeoutMs >= intervalMs) {
+    const message = `${formatDuration(timeoutMs)} is not below interval (${formatDuration(intervalMs)}): the next check waits for a server that hangs, so such a server is checked less often than it seems`;
+    const hint = `write ${formatDuration(Math.max(10, Math.floor(intervalMs / 2)))} or less, or make interval longer`;
+    findings.push(warning([...at, "timeout"], message, hint));
+  }
+  if (fastIntervalMs > intervalMs) {
+    const message = `${formatDuration(fastIntervalMs)} is slower than interval (${formatDuration(intervalMs)})`;
+    findings.push(warning([...at, "fast_interval"], message, "make it shorter than interval, or remove it"));
+  }
+  if (check.kind === "heartbeat" && check.mode === "asked" && check.progressDeadlineMs > 0) {
+    const progress = formatDuration(check.progressDeadlineMs);
+    if (check.progressDeadlineMs <= intervalMs) {
+      const message = `${progress} is not above interval (${formatDuration(intervalMs)}): the counter is read once per interval, and each reading would have to differ`;
+      const hint = "write several intervals, or 0 to leave the counter alone";
+      findings.push(warning([...at, "heartbeat", "progress_deadline"], message, hint));
+    }
+  }
+  if (check.kind === "http" && check.tls && check.verify && check.host === undefined) {
+    const message =
+      "without host the certificate is verified against the server's address, which certificates seldom name";
+    const hint = "add host: NAME, the name in the certificate, or verify: false";
+    findings.push(warning([...at, "https"], message, hint));
+  }
+  return findings;
+}
+
+function lintHeartbeats(config: GatewayConfig): Finding[] {
+  if (config.heartbeats === undefined) return [];
+  const findings: Finding[] = [];
+  const { bind } = config.heartbeats;
+  if (bind.family !== "unix" && (bind.host === "0.0.0.0" || bind.host === "::")) {
+    const message = "takes beats from everywhere: whoever reaches this port can keep a dead server up";
+    const hint = "bind it to an address that only the servers reach";
+    findings.push(warning(["heartbeats", "bind"], message, hint));
+  }
+  const isTold = config.pools.some(({ health }) => {
+    return health?.check.kind === "heartbeat" && health.check.mode === "told";
+  });
+  if (!isTold) {
+    const hint = "add health: { heartbeat: told } to a pool, or remove it";
+    findings.push(warning(["heartbeats"], "no pool listens to beats", hint));
+  }
+  return findings;
 }

@@ -10,6 +10,7 @@ const HOST = {
   tcpKeepaliveDefaults: { idleSeconds: 7200, intervalSeconds: 75, probeCount: 9 },
 };
 const EXAMPLE = `workers: auto
+heartbeats: { bind: 127.0.0.1:9902 }
 admin: unix:/run/holdfast.sock
 listeners:
   web:
@@ -20,9 +21,12 @@ listeners:
       routes:
         - { host: api.example.org, path: /v1/, pool: api }
         - { pool: web }
+  db: { bind: 127.0.0.1:5432, tcp: { pool: db, idle_timeout: 90s, on_idle: reset } }
 pools:
+  db: { health: { heartbeat: { told: true } }, queue: 3, servers: [{ address: 10.0.0.1:1, max_conns: 1 }] }
   web: &web
     balance: { hash: "header:X-User" }
+    health: { http: { path: /, status: [200, 301-302], headers: { A: b } }, interval: 2s }
     servers:
       - 10.0.0.11:80
       - { address: 10.0.0.12:80, weight: 3 }
@@ -80,6 +84,14 @@ test("loadConfig() never throws on arbitrary values under its own keys", () => {
     "workers",
     "web",
     "http",
+    "tcp",
+    "heartbeats",
+    "health",
+    "heartbeat",
+    "exec",
+    "told",
+    "status",
+    "headers",
     "routes",
     "pool",
     "servers",

@@ -53,6 +53,7 @@ test("loadConfig() fills in every default (nginx's where it has one)", () => {
     admin: undefined,
     drainTimeoutMs: 30_000,
     accessLog: undefined,
+    heartbeats: undefined,
     listeners: [
       {
         name: "web",
@@ -60,6 +61,8 @@ test("loadConfig() fills in every default (nginx's where it has one)", () => {
         backlog: 4096,
         tcpKeepalive: soKeepalive,
         tcpUserTimeoutMs: 0,
+        proxyProtocol: "off",
+        tcp: undefined,
         http: {
           keepaliveTimeoutMs: 75_000,
           keepaliveHeaderSeconds: undefined,
@@ -95,6 +98,11 @@ test("loadConfig() fills in every default (nginx's where it has one)", () => {
         sourceAddress: undefined,
         nextUpstream: { tries: 2, timeoutMs: 10_000, nonIdempotent: "provable" },
         replayBytesMax: 65_536,
+        sendProxy: "off",
+        queueMax: 0,
+        queueTimeoutMs: 5000,
+        onDown: "keep",
+        health: undefined,
         servers: [
           {
             name: "127.0.0.1:3000",
@@ -143,11 +151,11 @@ pools:
   assert.deepEqual(config.accessLog, { path: "/var/log/access.log", format: "combined" });
   assert.equal(listener!.bind.length, 2);
   assert.equal(listener!.tcpKeepalive.enabled, false);
-  assert.equal(listener!.http.keepaliveTimeoutMs, 30_000);
-  assert.equal(listener!.http.keepaliveHeaderSeconds, 20);
-  assert.equal(listener!.http.via, true);
-  assert.deepEqual(listener!.http.trustedProxies, ["10.0.0.0/8"]);
-  assert.deepEqual(listener!.http.routes, [{ host: "*.example.org", path: "/v1/", pool: "app" }]);
+  assert.equal(listener!.http?.keepaliveTimeoutMs, 30_000);
+  assert.equal(listener!.http?.keepaliveHeaderSeconds, 20);
+  assert.equal(listener!.http?.via, true);
+  assert.deepEqual(listener!.http?.trustedProxies, ["10.0.0.0/8"]);
+  assert.deepEqual(listener!.http?.routes, [{ host: "*.example.org", path: "/v1/", pool: "app" }]);
   assert.deepEqual(pool!.balance, { kind: "hash", key: "header", header: "X-User" });
   assert.equal(pool!.keepaliveTimeoutMs, 4000);
   assert.equal(pool!.sourceAddress, "::1");
@@ -164,7 +172,7 @@ pools:
 test("loadConfig() knows anchors and merge keys, and still finds the line", () => {
   const text = `${MINIMAL.replace("  app:", "  app: &base")}  other:\n    <<: *base\n    weight: 1\n`;
   assert.deepEqual(problems(text), [
-    "f.yaml:9:3: warning: pools.other: no route uses this pool\n  hint: add a route to it, or remove it",
+    "f.yaml:9:3: warning: pools.other: no listener uses this pool\n  hint: add a route to it or name it in a tcp listener, or remove it",
     "f.yaml:11:5: error: pools.other.weight: unknown key\n  hint: it belongs in pools.NAME.servers[].weight",
   ]);
 });
@@ -191,7 +199,7 @@ pools:
       'f.yaml:6:19: error: listeners.web.so_keepalive: "0s::200": the idle time "0s" is out of range: the kernel allows 1s to 32767s',
       'f.yaml:9:7: error: "keepalive_timeout" is written twice in this map',
       'f.yaml:10:24: error: listeners.web.http.routes[0].pool: there is no pool "wep"',
-      "f.yaml:12:3: warning: pools.web: no route uses this pool",
+      "f.yaml:12:3: warning: pools.web: no listener uses this pool",
       "f.yaml:12:19: error: pools.web.servers: must not be empty",
     ],
   );
@@ -209,7 +217,7 @@ const ONE_PROBLEM: [section: "top" | "listener" | "http" | "pool", line: string,
   [
     "top",
     "zzz: 1",
-    "f.yaml:1:1: error: zzz: unknown key\n  hint: keys here: workers, user, admin, drain_timeout, access_log, listeners, pools",
+    "f.yaml:1:1: error: zzz: unknown key\n  hint: keys here: workers, user, admin, drain_timeout, access_log, heartbeats, listeners, pools",
   ],
   [
     "top",
@@ -255,7 +263,7 @@ const ONE_PROBLEM: [section: "top" | "listener" | "http" | "pool", line: string,
   [
     "listener",
     "redis: {}",
-    "f.yaml:4:5: error: listeners.web.redis: Redis listeners are not supported yet\n  hint: this version speaks HTTP/1.1: use http",
+    "f.yaml:4:5: error: listeners.web.redis: Redis listeners are not supported yet\n  hint: use tcp: it relays Redis connections as they are",
   ],
   [
     "http",
@@ -295,17 +303,12 @@ const ONE_PROBLEM: [section: "top" | "listener" | "http" | "pool", line: string,
   [
     "pool",
     "balance: hash",
-    'f.yaml:8:14: error: pools.app.balance: "hash" is not a way to balance\n  hint: write round_robin, least_conn, random, {hash: source}, {hash: uri} or {hash: "header:X-User"}',
+    'f.yaml:8:14: error: pools.app.balance: "hash" is not a way to balance\n  hint: write round_robin, least_conn, random, shortest_expected_delay, never_queue, {hash: source}, {hash: uri} or {hash: "header:X-User"}',
   ],
   [
     "pool",
     "balance: hash: source",
     "f.yaml:8:14: error: not valid YAML: Nested mappings are not allowed in compact mappings\n  hint: write balance: {hash: source}",
-  ],
-  [
-    "pool",
-    "health: {}",
-    "f.yaml:8:5: error: pools.app.health: active health checks are not supported yet\n  hint: remove it; max_fails and fail_timeout of a server mark it passively",
   ],
   [
     "pool",
@@ -391,19 +394,11 @@ const REPLACED: [from: string | RegExp, to: string, expected: string[]][] = [
     ],
   ],
   [
-    /http:\n.*\n/,
-    "tcp: { pool: app }\n",
-    [
-      "f.yaml:4:5: error: listeners.web.tcp: TCP listeners are not supported yet\n  hint: this version speaks HTTP/1.1: use http",
-      "f.yaml:6:3: warning: pools.app: no route uses this pool\n  hint: add a route to it, or remove it",
-    ],
-  ],
-  [
     / {4}http:\n.*\n/,
     "",
     [
-      "f.yaml:3:5: error: listeners.web.http: is missing\n  hint: add http (map): The listener speaks HTTP/1.1.",
-      "f.yaml:5:3: warning: pools.app: no route uses this pool\n  hint: add a route to it, or remove it",
+      "f.yaml:3:5: error: listeners.web: does not say what it speaks: http or tcp is missing\n  hint: add http: { routes: [{ pool: NAME }] } or tcp: { pool: NAME }",
+      "f.yaml:5:3: warning: pools.app: no listener uses this pool\n  hint: add a route to it or name it in a tcp listener, or remove it",
     ],
   ],
   [

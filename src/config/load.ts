@@ -12,13 +12,17 @@ import {
   type SourcePosition,
   sortDiagnostics,
 } from "./diagnostics.ts";
+import { findHealthProblems } from "./health-findings.ts";
+import { buildHealth } from "./health-section.ts";
 import { type HostFacts, lintConfig } from "./lint.ts";
-import { type Finding, findReferenceProblems } from "./references.ts";
+import type { Finding } from "./raw.ts";
+import { findReferenceProblems } from "./references.ts";
 import { gatewaySection, type RawGateway } from "./schema.ts";
 import { splitIssueMessage } from "./schema-kit.ts";
 import { ConfigSource } from "./source.ts";
-import type { GatewayConfig, ListenerConfig, PoolConfig, ServerConfig } from "./types.ts";
+import type { GatewayConfig, HttpListenerConfig, ListenerConfig, PoolConfig, ServerConfig } from "./types.ts";
 import { findUnknownKeys } from "./unknown-keys.ts";
+import { findUnusedSettings } from "./unused-settings.ts";
 
 export type LoadResult =
   | {
@@ -54,29 +58,22 @@ export function loadConfig(text: string, file: string, host: HostFacts): LoadRes
   const result = v.safeParse(gatewaySection.schema, source.raw);
   for (const issue of result.issues ?? []) {
     const path = (issue.path ?? []).map(({ key }) => key as string | number);
-    if (isExplainedAlready(issue, source.raw)) continue;
     report({ severity: "error", path, ...splitIssueMessage(issue.message) });
   }
   findReferenceProblems(source.raw, (path) => source.locate(path).line).forEach(report);
+  findHealthProblems(source.raw).forEach(report);
 
   if (!result.success || diagnostics.some(({ severity }) => severity === "error")) {
     return { ok: false, diagnostics: sortDiagnostics(diagnostics) };
   }
   const config = buildConfig(result.output, host);
   lintConfig(config, host).forEach(report);
+  findUnusedSettings(source.raw, config, host).forEach(report);
   return { ok: true, config, warnings: sortDiagnostics(diagnostics), locate: (path) => source.locate(path) };
 }
 
 const FILE_START: SourcePosition = { line: 1, column: 1 };
 const EMPTY_HINT = "examples/minimal.yaml is a good start";
-
-/** `tcp:` without `http:` is one problem, not two: the unsupported kind has been named. */
-function isExplainedAlready(issue: v.BaseIssue<unknown>, raw: unknown): boolean {
-  const [group, name, key] = (issue.path ?? []).map((item) => item.key as string);
-  if (group !== "listeners" || key !== "http" || issue.received !== "undefined") return false;
-  const listener = (raw as Record<string, Record<string, object>>).listeners?.[name!] ?? {};
-  return "tcp" in listener || "redis" in listener;
-}
 
 function toDiagnostic(source: ConfigSource, finding: Finding): Diagnostic {
   const { severity, message, hint, part = "value" } = finding;
@@ -91,36 +88,54 @@ function buildConfig(raw: RawGateway, host: HostFacts): GatewayConfig {
     admin: raw.admin,
     drainTimeoutMs: raw.drain_timeout,
     accessLog: raw.access_log,
+    heartbeats: raw.heartbeats,
     listeners: Object.entries(raw.listeners).map(([name, listener]) => buildListener(name, listener)),
     pools: Object.entries(raw.pools).map(([name, pool]) => buildPool(name, pool)),
   };
 }
 
 function buildListener(name: string, raw: RawGateway["listeners"][string]): ListenerConfig {
-  const { http } = raw;
+  const { http, tcp } = raw;
   return {
     name,
     bind: raw.bind,
     backlog: raw.backlog,
     tcpKeepalive: raw.so_keepalive,
     tcpUserTimeoutMs: raw.tcp_user_timeout,
-    http: {
-      keepaliveTimeoutMs: http.keepalive_timeout,
-      keepaliveHeaderSeconds: http.keepalive_header === undefined ? undefined : http.keepalive_header / 1000,
-      keepaliveRequests: http.keepalive_requests,
-      keepaliveTimeMs: http.keepalive_time,
-      clientHeaderTimeoutMs: http.client_header_timeout,
-      clientBodyTimeoutMs: http.client_body_timeout,
-      sendTimeoutMs: http.send_timeout,
-      tunnelTimeoutMs: http.tunnel_timeout,
-      lingeringTimeMs: http.lingering_time,
-      lingeringTimeoutMs: http.lingering_timeout,
-      maxHeaderBytes: http.max_header_size,
-      maxBodyBytes: http.max_body_size,
-      via: http.via,
-      trustedProxies: http.trusted_proxies,
-      routes: http.routes.map(({ host, path, pool }) => ({ host, path, pool })),
-    },
+    proxyProtocol: raw.proxy_protocol,
+    http: http === undefined ? undefined : buildHttpListener(http),
+    tcp:
+      tcp === undefined
+        ? undefined
+        : {
+            pool: tcp.pool,
+            idleTimeoutMs: tcp.idle_timeout,
+            onIdle: tcp.on_idle,
+            halfCloseTimeoutMs: tcp.half_close_timeout,
+            maxConnections: tcp.max_connections,
+          },
+  };
+}
+
+type RawHttp = NonNullable<RawGateway["listeners"][string]["http"]>;
+
+function buildHttpListener(http: RawHttp): HttpListenerConfig {
+  return {
+    keepaliveTimeoutMs: http.keepalive_timeout,
+    keepaliveHeaderSeconds: http.keepalive_header === undefined ? undefined : http.keepalive_header / 1000,
+    keepaliveRequests: http.keepalive_requests,
+    keepaliveTimeMs: http.keepalive_time,
+    clientHeaderTimeoutMs: http.client_header_timeout,
+    clientBodyTimeoutMs: http.client_body_timeout,
+    sendTimeoutMs: http.send_timeout,
+    tunnelTimeoutMs: http.tunnel_timeout,
+    lingeringTimeMs: http.lingering_time,
+    lingeringTimeoutMs: http.lingering_timeout,
+    maxHeaderBytes: http.max_header_size,
+    maxBodyBytes: http.max_body_size,
+    via: http.via,
+    trustedProxies: http.trusted_proxies,
+    routes: http.routes.map(({ host, path, pool }) => ({ host, path, pool })),
   };
 }
 
@@ -144,6 +159,11 @@ function buildPool(name: string, raw: RawGateway["pools"][string]): PoolConfig {
       nonIdempotent: raw.next_upstream.non_idempotent,
     },
     replayBytesMax: raw.replay_buffer_size,
+    sendProxy: raw.send_proxy,
+    queueMax: raw.queue,
+    queueTimeoutMs: raw.queue_timeout,
+    onDown: raw.on_down,
+    health: raw.health === undefined ? undefined : buildHealth(raw.health),
     servers: raw.servers.map(buildServer),
   };
 }

@@ -39,7 +39,7 @@ test("docs/reference/holdfast.schema.json is what `npm run docs` writes", () => 
 });
 
 test("examples load without an error or a warning", () => {
-  for (const name of ["examples/minimal.yaml", "examples/gateway.yaml"]) {
+  for (const name of ["examples/minimal.yaml", "examples/gateway.yaml", "examples/tcp.yaml"]) {
     const result = loadConfig(read(name), name, HOST);
     assert.deepEqual(result.ok ? result.warnings : result.diagnostics, [], name);
   }
@@ -62,8 +62,12 @@ test("a file that writes out every documented default means the same as one that
   const httpKeys = listenerKeys.http!.kind.keys!;
   const poolKeys = top.pools!.kind.keys!;
   const serverKeys = poolKeys.servers!.kind.keys!;
+  const tcpKeys = listenerKeys.tcp!.kind.keys!;
+  const healthKeys = poolKeys.health!.kind.keys!;
+  const health = writtenDefaults(healthKeys, { http: writtenDefaults(healthKeys.http!.kind.keys!, {}) });
   const explicit = writtenDefaults(top, {
     listeners: {
+      db: writtenDefaults(listenerKeys, { bind: 81, tcp: writtenDefaults(tcpKeys, { pool: "db" }) }),
       web: writtenDefaults(listenerKeys, {
         bind: 80,
         http: writtenDefaults(httpKeys, {
@@ -72,17 +76,34 @@ test("a file that writes out every documented default means the same as one that
       }),
     },
     pools: {
-      app: writtenDefaults(poolKeys, { servers: [writtenDefaults(serverKeys, { address: "10.0.0.1:80" })] }),
+      db: { servers: ["10.0.0.1:81"] },
+      app: writtenDefaults(poolKeys, {
+        health,
+        servers: [writtenDefaults(serverKeys, { address: "10.0.0.1:80" })],
+      }),
     },
   });
   const implicit = {
-    listeners: { web: { bind: 80, http: { routes: [{ pool: "app" }] } } },
-    pools: { app: { servers: ["10.0.0.1:80"] } },
+    listeners: { db: { bind: 81, tcp: "db" }, web: { bind: 80, http: { routes: [{ pool: "app" }] } } },
+    pools: { db: { servers: ["10.0.0.1:81"] }, app: { health: "http", servers: ["10.0.0.1:80"] } },
   };
   const written = loadConfig(JSON.stringify(explicit), "f", HOST);
   const left = loadConfig(JSON.stringify(implicit), "f", HOST);
   assert.ok(written.ok && left.ok, JSON.stringify(written));
   assert.deepEqual(written.config, left.config);
+});
+
+test("defaults that follow from other keys are documented as the loader computes them", () => {
+  const keys = gatewaySection.keys!.pools!.kind.keys!.health!.kind.keys!;
+  const texts = Object.entries(keys).flatMap(([name, { defaultText }]) =>
+    defaultText === undefined ? [] : [`${name}: ${defaultText}`],
+  );
+  // health-section.test.ts holds the loader to the same numbers.
+  assert.deepEqual(texts, [
+    "fast_interval: half of interval, not below `200ms`",
+    "timeout: `1s`, at most half of interval",
+    "fall: `3`; with `heartbeat: told` always `1`: its deadline is patience enough",
+  ]);
 });
 
 test("every key has a meaning, a type and a JSON Schema of its own", () => {

@@ -23,6 +23,8 @@ prints the JSON Schema ([holdfast.schema.json](holdfast.schema.json)) for editor
 - **so_keepalive**: \`on\`, \`off\` or \`[idle]:[interval]:[count]\`, exactly nginx's grammar: \`60s:10s:6\`, \`30m::10\`, \`::3\`. A value that ends
   in a colon needs quotes in YAML: \`":10s:"\`. A dead peer is released at idle + interval × count after its last sign of life.
   Left out, it is \`60s:10s:6\` on both legs: two minutes, and below the idle timeouts of the usual NAT gateways and balancers.
+- **health**: one check with its settings, or a short form: \`health: tcp\`, \`health: { http: /healthz }\`, \`health: { exec: /usr/local/bin/check }\`,
+  \`health: { heartbeat: told }\`. Two pools that name the same address and the same check share one result.
 
 Anchors, aliases and merge keys (\`<<\`) work. Unknown keys are errors.
 `;
@@ -52,8 +54,9 @@ function row(name: string, key: Key<unknown>): string {
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
 }
 
-function defaultCell({ isRequired, defaultValue, kind }: Key<unknown>): string {
+function defaultCell({ isRequired, defaultValue, defaultText, kind }: Key<unknown>): string {
   if (isRequired) return "**required**";
+  if (defaultText !== undefined) return defaultText;
   if (defaultValue === undefined) return "none";
   if (kind.shape === "section") return "see below";
   return `\`${typeof defaultValue === "string" ? defaultValue : JSON.stringify(defaultValue)}\``;

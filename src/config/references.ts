@@ -7,28 +7,35 @@ import { addressesOverlap, formatAddress, parseBindAddress, parseServerAddress }
 import { closest } from "./closest.ts";
 import type { ConfigPath } from "./diagnostics.ts";
 import { formatDuration, parseDurationMs } from "./duration.ts";
+import {
+  asList,
+  asMap,
+  error,
+  type Finding,
+  isMap,
+  isTrue,
+  mapsIn,
+  type PoolUse,
+  poolUses,
+  type RawMap,
+  tcpPool,
+  UNUSED,
+  warning,
+} from "./raw.ts";
 import { parseName } from "./schema.ts";
 import type { SocketAddress } from "./types.ts";
 
-export interface Finding {
-  readonly severity: "error" | "warning";
-  readonly path: ConfigPath;
-  readonly part?: "key" | "value";
-  readonly message: string;
-  readonly hint: string | undefined;
-}
-
 /** Where something else stands, for "already … at line N". */
 export type LineOf = (path: ConfigPath) => number;
-
-type RawMap = Readonly<Record<string, unknown>>;
 
 export function findReferenceProblems(raw: unknown, lineOf: LineOf): Finding[] {
   const root = asMap(raw);
   return [
     ...nameFindings(root),
+    ...protocolFindings(root),
     ...bindFindings(root, lineOf),
     ...routeFindings(root, lineOf),
+    ...poolUseFindings(root),
     ...poolFindings(root, lineOf),
     ...headerFindings(root),
   ];
@@ -43,6 +50,23 @@ function nameFindings(root: RawMap): Finding[] {
       const result = parseName(name);
       return result.ok ? [] : [{ ...error([group, name], result.reason, result.hint), part: "key" as const }];
     });
+  });
+}
+
+/** A listener speaks one protocol; which one is named by the key that holds its settings. */
+function protocolFindings(root: RawMap): Finding[] {
+  return mapsIn(root.listeners).flatMap(([name, listener]) => {
+    const path: ConfigPath = ["listeners", name];
+    if (!isMap(asMap(root.listeners)[name])) return [];
+    if ("http" in listener && "tcp" in listener) {
+      const message = "this listener speaks HTTP already: it has http and tcp";
+      const hint = "keep one of them, or make two listeners with an address each";
+      return [{ ...error([...path, "tcp"], message, hint), part: "key" as const }];
+    }
+    // `redis` has been refused with words of its own.
+    if ("http" in listener || "tcp" in listener || "redis" in listener) return [];
+    const hint = "add http: { routes: [{ pool: NAME }] } or tcp: { pool: NAME }";
+    return [error(path, "does not say what it speaks: http or tcp is missing", hint)];
   });
 }
 
@@ -66,6 +90,8 @@ function bindFindings(root: RawMap, lineOf: LineOf): Finding[] {
     }
   }
   if (root.admin !== undefined) collect(root.admin, ["admin"], "admin");
+  const { bind: beats } = asMap(root.heartbeats);
+  if (beats !== undefined) collect(beats, ["heartbeats", "bind"], "heartbeats");
   return binds.flatMap((bind, index) => {
     const earlier = binds.slice(0, index).find(({ address }) => addressesOverlap(address, bind.address));
     if (earlier === undefined) return [];
@@ -82,17 +108,18 @@ function bindFindings(root: RawMap, lineOf: LineOf): Finding[] {
 
 function routeFindings(root: RawMap, lineOf: LineOf): Finding[] {
   const pools = Object.keys(asMap(root.pools));
-  const used = new Set<string>();
   const findings: Finding[] = [];
+  const lookUp = (pool: unknown, path: ConfigPath) => {
+    const isName = typeof pool === "string" || typeof pool === "number";
+    if (isName && !pools.includes(String(pool))) findings.push(missingPool(path, String(pool), pools));
+  };
   for (const [name, listener] of mapsIn(root.listeners)) {
+    lookUp(tcpPool(listener.tcp), ["listeners", name, "tcp", "pool"]);
     const seen = new Map<string, ConfigPath>();
     for (const [index, route] of asList(asMap(listener.http).routes).entries()) {
       const path: ConfigPath = ["listeners", name, "http", "routes", index];
       const { host, path: prefix = "/", pool } = asMap(route);
-      if (typeof pool === "string" || typeof pool === "number") {
-        used.add(String(pool));
-        if (!pools.includes(String(pool))) findings.push(missingPool([...path, "pool"], String(pool), pools));
-      }
+      lookUp(pool, [...path, "pool"]);
       const matches = `${String(host ?? "every host").toLowerCase()} ${prefix}`;
       const earlier = seen.get(matches);
       if (earlier !== undefined) {
@@ -101,18 +128,32 @@ function routeFindings(root: RawMap, lineOf: LineOf): Finding[] {
       } else if (isMap(route)) seen.set(matches, path);
     }
   }
-  for (const name of pools) {
-    if (used.has(name)) continue;
-    const hint = "add a route to it, or remove it";
-    findings.push({
-      severity: "warning",
-      path: ["pools", name],
-      part: "key",
-      message: "no route uses this pool",
-      hint,
-    });
-  }
   return findings;
+}
+
+/** Who uses a pool, and whether the pool can serve them. */
+function poolUseFindings(root: RawMap): Finding[] {
+  const uses = poolUses(root);
+  return mapsIn(root.pools).flatMap(([name, pool]) => {
+    const use = uses.get(name) ?? UNUSED;
+    const hash = asMap(pool.balance).hash;
+    const needsRequests = typeof hash === "string" && (hash === "uri" || hash.startsWith("header:"));
+    if (needsRequests && use.tcp.length > 0) {
+      const message = `hash: ${hash} looks at requests, and ${listenersText(use.tcp)} TCP without reading it`;
+      return [
+        error(["pools", name, "balance"], message, "write {hash: source}, or give TCP a pool of its own"),
+      ];
+    }
+    const isUsed = use.http.length + use.tcp.length > 0;
+    if (isUsed) return [];
+    const hint = "add a route to it or name it in a tcp listener, or remove it";
+    const unused = warning(["pools", name], "no listener uses this pool", hint);
+    return [{ ...unused, part: "key" as const }];
+  });
+}
+
+function listenersText(names: PoolUse["tcp"]): string {
+  return names.length === 1 ? `listener ${names[0]} relays` : `listeners ${names.join(", ")} relay`;
 }
 
 function missingPool(path: ConfigPath, pool: string, pools: readonly string[]): Finding {
@@ -140,12 +181,7 @@ function poolFindings(root: RawMap, lineOf: LineOf): Finding[] {
       if (earlier === undefined) seen.set(text, path);
       else {
         const message = `${text} is in this pool already (line ${lineOf(earlier)})`;
-        findings.push({
-          severity: "warning",
-          path,
-          message,
-          hint: "use weight to give one server more requests",
-        });
+        findings.push(warning(path, message, "use weight to give one server more requests"));
       }
     }
     const isBackupsOnly = servers.length > 0 && servers.every((server) => isTrue(asMap(server).backup));
@@ -180,37 +216,6 @@ function headerFindings(root: RawMap): Finding[] {
     }
     if (header.value < timeout.value) return [];
     const message = `equals keepalive_timeout (${real}): client and gateway close at the same moment, and requests are lost`;
-    return [
-      {
-        severity: "warning" as const,
-        path,
-        message,
-        hint: "make it a few seconds less, so that clients let go first",
-      },
-    ];
+    return [warning(path, message, "make it a few seconds less, so that clients let go first")];
   });
-}
-
-function error(path: ConfigPath, message: string, hint: string | undefined): Finding {
-  return { severity: "error", path, message, hint };
-}
-
-function isMap(raw: unknown): raw is RawMap {
-  return typeof raw === "object" && raw !== null && !Array.isArray(raw);
-}
-
-function asMap(raw: unknown): RawMap {
-  return isMap(raw) ? raw : {};
-}
-
-function asList(raw: unknown): readonly unknown[] {
-  return Array.isArray(raw) ? raw : [];
-}
-
-function mapsIn(raw: unknown): (readonly [string, RawMap])[] {
-  return Object.entries(asMap(raw)).map(([name, entry]) => [name, asMap(entry)] as const);
-}
-
-function isTrue(raw: unknown): boolean {
-  return raw === true || raw === "on";
 }

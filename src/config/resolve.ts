@@ -6,6 +6,7 @@ import { ADDRCONFIG } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { readFile } from "node:fs/promises";
 import { formatAddress, isIpLiteral } from "./address.ts";
+import { findMissingPrograms } from "./check-programs.ts";
 import { type ConfigPath, type Diagnostic, formatPath, sortDiagnostics } from "./diagnostics.ts";
 import { readHostFacts } from "./host-facts.ts";
 import type { HostFacts } from "./lint.ts";
@@ -23,7 +24,7 @@ export type Lookup = (hostName: string) => Promise<readonly ResolvedAddress[]>;
 export interface ReadOptions {
   readonly host?: HostFacts;
   readonly lookup?: Lookup;
-  /** Leave host names as they are: for a check away from the network that will run it. */
+  /** Leave host names as they are, and look for no programs: for a check away from the host that will run it. */
   readonly isOffline?: boolean;
 }
 
@@ -61,14 +62,18 @@ export async function readConfigText(
   const loaded = loadConfig(text, file, options.host ?? readHostFacts());
   if (!loaded.ok || options.isOffline === true) return loaded;
   const { config, diagnostics } = await resolveServers(loaded.config, options.lookup ?? lookupAll);
-  if (diagnostics.length === 0) return { ...loaded, config };
-  const located = diagnostics.map(({ path, message, hint }): Diagnostic => {
-    return { severity: "error", file, ...loaded.locate(path), path: formatPath(path), message, hint };
-  });
-  return { ok: false, diagnostics: sortDiagnostics([...loaded.warnings, ...located]) };
+  const locate = (severity: Diagnostic["severity"], { path, message, hint }: LocalProblem): Diagnostic => {
+    return { severity, file, ...loaded.locate(path), path: formatPath(path), message, hint };
+  };
+  const missing = await findMissingPrograms(config);
+  const warnings = sortDiagnostics([...loaded.warnings, ...missing.map((found) => locate("warning", found))]);
+  if (diagnostics.length === 0) return { ...loaded, config, warnings };
+  const errors = diagnostics.map((found) => locate("error", found));
+  return { ok: false, diagnostics: sortDiagnostics([...warnings, ...errors]) };
 }
 
-export interface UnresolvedServer {
+/** A problem that only this machine and its network know of. */
+export interface LocalProblem {
   readonly path: ConfigPath;
   readonly message: string;
   readonly hint: string;
@@ -78,14 +83,14 @@ export interface UnresolvedServer {
 export async function resolveServers(
   config: GatewayConfig,
   lookup: Lookup = lookupAll,
-): Promise<{ config: GatewayConfig; diagnostics: readonly UnresolvedServer[] }> {
+): Promise<{ config: GatewayConfig; diagnostics: readonly LocalProblem[] }> {
   const pending = new Map<string, Promise<readonly ResolvedAddress[]>>();
   const lookupOnce: Lookup = (hostName) => {
     const running = pending.get(hostName) ?? lookup(hostName);
     pending.set(hostName, running);
     return running;
   };
-  const diagnostics: UnresolvedServer[] = [];
+  const diagnostics: LocalProblem[] = [];
   const resolvePool = async (pool: PoolConfig): Promise<PoolConfig> => {
     const servers = await Promise.all(
       pool.servers.map(async (server, index) => {
@@ -126,7 +131,7 @@ async function lookupAll(hostName: string): Promise<readonly ResolvedAddress[]> 
   return lookup(hostName, { all: true, hints: ADDRCONFIG });
 }
 
-function unresolved(path: ConfigPath, server: ServerConfig, error: NodeJS.ErrnoException): UnresolvedServer {
+function unresolved(path: ConfigPath, server: ServerConfig, error: NodeJS.ErrnoException): LocalProblem {
   const host = server.address.family === "unix" ? server.name : server.address.host;
   const isUnknown = error.code === "ENOTFOUND" || error.code === "ENODATA";
   return {

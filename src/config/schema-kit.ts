@@ -30,6 +30,8 @@ export interface Key<Output> {
   readonly isRequired: boolean;
   /** As written in YAML; undefined: there is none. */
   readonly defaultValue: unknown;
+  /** For a default that follows from other keys: how, in words. */
+  readonly defaultText: string | undefined;
   readonly meaning: string;
   /** The same thing elsewhere: "nginx `keepalive_timeout`". */
   readonly alike: string | undefined;
@@ -43,6 +45,7 @@ export type SectionOutput<Keys extends KeyTable> = {
 interface KeyDoc {
   readonly meaning: string;
   readonly alike?: string;
+  readonly defaultText?: string;
 }
 
 /** Must be written. */
@@ -71,9 +74,9 @@ function key<Output>(
   schema: Schema<Output>,
   isRequired: boolean,
   defaultValue: unknown,
-  { meaning, alike }: KeyDoc,
+  { meaning, alike, defaultText }: KeyDoc,
 ): Key<Output> {
-  return { kind, schema, isRequired, defaultValue, meaning, alike };
+  return { kind, schema, isRequired, defaultValue, defaultText, meaning, alike };
 }
 
 /** Separates message and hint inside a valibot issue, whose message is one string. */
@@ -107,15 +110,21 @@ export function value<Output>(options: {
   return { schema, type: options.type, range: options.range, jsonSchema: options.jsonSchema, shape: "value" };
 }
 
-/** A map with known keys. Unknown keys are found by load.ts, which also knows what they might have meant. */
-export function section<const Keys extends KeyTable>(keys: Keys): ValueKind<SectionOutput<Keys>> {
+/**
+ * A map with known keys. Unknown keys are found by load.ts, which also knows what they might have meant.
+ * `notMapHint` is for sections that people write as a word; `jsonSchema` adds what only an editor can know early.
+ */
+export function section<const Keys extends KeyTable>(
+  keys: Keys,
+  options: { readonly notMapHint?: string; readonly jsonSchema?: JsonSchema } = {},
+): ValueKind<SectionOutput<Keys>> {
   const entries = Object.fromEntries(Object.entries(keys).map(([name, { schema }]) => [name, schema]));
   const schema = v.object(entries, (issue) =>
     issue.expected.startsWith('"')
       ? issueMessage("is missing", missingHint(keys, issue.expected.slice(1, -1)))
       : issueMessage(
           `must be a map of keys, not ${quoted(issue.input)}`,
-          `keys: ${Object.keys(keys).join(", ")}`,
+          options.notMapHint ?? `keys: ${Object.keys(keys).join(", ")}`,
         ),
   );
   const names = Object.keys(keys);
@@ -132,6 +141,7 @@ export function section<const Keys extends KeyTable>(keys: Keys): ValueKind<Sect
       ...(names.some((name) => keys[name]!.isRequired)
         ? { required: names.filter((name) => keys[name]!.isRequired) }
         : {}),
+      ...options.jsonSchema,
     },
   };
 }
@@ -207,11 +217,32 @@ export function list<Output>(
 
 /** A map that may be shortened to the value of one of its keys: `10.0.0.11:80` for `{ address: 10.0.0.11:80 }`. */
 export function shortened<Output>(kind: ValueKind<Output>, keyName: string): ValueKind<Output> {
-  const expand = v.transform((input: unknown) => (typeof input === "string" ? { [keyName]: input } : input));
+  const type = `${kind.keys![keyName]!.kind.type}, or map`;
+  return shortForm(kind, (text) => ({ [keyName]: text }), { type, jsonForms: [{ type: "string" }] });
+}
+
+/** A map that may be written as a word, which `expand` turns into the map, or leaves alone when it knows none. */
+export function shortForm<Output>(
+  kind: ValueKind<Output>,
+  expand: (word: string) => unknown,
+  options: { readonly type: string; readonly jsonForms: readonly JsonSchema[] },
+): ValueKind<Output> {
+  const transform = v.transform((input: unknown) => (typeof input === "string" ? expand(input) : input));
   return {
     ...kind,
-    schema: v.pipe(v.unknown(), expand, kind.schema) as unknown as Schema<Output>,
-    jsonSchema: { anyOf: [{ type: "string" }, kind.jsonSchema] },
+    type: options.type,
+    schema: v.pipe(v.unknown(), transform, kind.schema) as unknown as Schema<Output>,
+    jsonSchema: { anyOf: [...options.jsonForms, kind.jsonSchema] },
+  };
+}
+
+/** A map without required keys, whose name alone says enough: `tcp:` for `tcp: {}`. */
+export function mayBeEmpty<Output>(kind: ValueKind<Output>): ValueKind<Output> {
+  const transform = v.transform((input: unknown) => (input === null ? {} : input));
+  return {
+    ...kind,
+    schema: v.pipe(v.unknown(), transform, kind.schema) as unknown as Schema<Output>,
+    jsonSchema: { anyOf: [{ type: "null" }, kind.jsonSchema] },
   };
 }
 

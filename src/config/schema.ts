@@ -5,6 +5,8 @@
  */
 import { parseSoKeepalive, SO_KEEPALIVE_HINT, type TcpKeepalive } from "../tcp/so-keepalive.ts";
 import { parseBindAddress, parseCidr, parseIpAddress, parseServerAddress } from "./address.ts";
+import { FOREIGN_BALANCES } from "./foreign-names.ts";
+import { healthSection } from "./health-section.ts";
 import { type Parsed, parsed, quoted, refused } from "./parsed.ts";
 import {
   absent,
@@ -151,23 +153,67 @@ const httpSection = section({
   ),
 });
 
-const listenerSection = section({
-  bind: required(
-    list(bindAddress, { type: "address or list of addresses", entriesMin: 1, mayBeSingle: true }),
-    {
-      meaning:
-        "Where to listen: `0.0.0.0:8080`, `[::]:8080`, `unix:/path`, or a port alone for every IPv4 address. `[::]` takes IPv6 only.",
-      alike: "nginx `listen`, HAProxy `bind`",
-    },
-  ),
-  backlog: optional(integer(1, 65_535), 4096, {
-    meaning: "Length of the kernel's accept queue; the kernel caps it at net.core.somaxconn.",
-    alike: "nginx `listen … backlog=`",
+const tcpSection = section({
+  pool: required(text("name of a pool", parseName), {
+    meaning: "Where the sessions go.",
+    alike: "nginx stream `proxy_pass`, HAProxy `default_backend`",
   }),
-  so_keepalive: optional(soKeepalive, DEFAULT_SO_KEEPALIVE, SO_KEEPALIVE_DOC),
-  tcp_user_timeout: optional(USER_TIMEOUT, 0, TCP_USER_TIMEOUT_DOC),
-  http: required(httpSection, { meaning: "The listener speaks HTTP/1.1." }),
+  idle_timeout: optional(duration(), "10m", {
+    meaning:
+      "A session without payload in either direction for so long ends as on_idle says. Only payload counts: TCP keepalive probes are answered by the kernel and do not refresh it. 0: never.",
+    alike: "nginx stream `proxy_timeout`, HAProxy `timeout client` and `timeout server`, `ipvsadm --set`",
+  }),
+  on_idle: optional(oneOf(["close", "reset", "silent"]), "close", {
+    meaning:
+      "What ends an idle session: `close` sends FIN to both ends, `reset` RST to both, `silent` nothing: the session is forgotten, whoever speaks next gets RST, the other end learns nothing. `silent` is for reproducing faults.",
+    alike: "nginx and HAProxy close; LVS and F5 forget",
+  }),
+  half_close_timeout: optional(duration(), "60s", {
+    meaning:
+      "How long a session lives on without payload after one side has ended. 0: as long as idle_timeout allows.",
+    alike: "nginx stream `proxy_half_close`, HAProxy `timeout client-fin`, LVS CLOSE_WAIT (60s)",
+  }),
+  max_connections: optional(integer(0, 10_000_000), 0, {
+    meaning: "Sessions at the same time, per worker; accepting pauses while there are as many. 0: unlimited.",
+    alike: "HAProxy `maxconn`, nginx `limit_conn`",
+  }),
 });
+
+export const HTTP_KEYS: readonly string[] = Object.keys(httpSection.keys!);
+export const TCP_KEYS: readonly string[] = Object.keys(tcpSection.keys!);
+
+const listenerSection = section(
+  {
+    bind: required(
+      list(bindAddress, { type: "address or list of addresses", entriesMin: 1, mayBeSingle: true }),
+      {
+        meaning:
+          "Where to listen: `0.0.0.0:8080`, `[::]:8080`, `unix:/path`, or a port alone for every IPv4 address. `[::]` takes IPv6 only.",
+        alike: "nginx `listen`, HAProxy `bind`",
+      },
+    ),
+    backlog: optional(integer(1, 65_535), 4096, {
+      meaning: "Length of the kernel's accept queue; the kernel caps it at net.core.somaxconn.",
+      alike: "nginx `listen … backlog=`",
+    }),
+    so_keepalive: optional(soKeepalive, DEFAULT_SO_KEEPALIVE, SO_KEEPALIVE_DOC),
+    tcp_user_timeout: optional(USER_TIMEOUT, 0, TCP_USER_TIMEOUT_DOC),
+    proxy_protocol: optional(oneOf(["off", "accept"]), "off", {
+      meaning:
+        "`accept`: every connection must begin with a PROXY protocol header, version 1 or 2, and its address is the client's. Whoever reaches the listener can then claim any address.",
+      alike: "HAProxy `accept-proxy`, nginx `listen … proxy_protocol`",
+    }),
+    http: absent(httpSection, {
+      meaning: "The listener speaks HTTP/1.1. Exactly one of http and tcp.",
+      alike: "HAProxy `mode http`",
+    }),
+    tcp: absent(shortened(tcpSection, "pool"), {
+      meaning: "The listener relays TCP sessions. A pool's name alone is enough: `tcp: pg`.",
+      alike: "nginx `stream`, HAProxy `mode tcp`, keepalived `virtual_server`",
+    }),
+  },
+  { jsonSchema: { oneOf: [{ required: ["http"] }, { required: ["tcp"] }] } },
+);
 
 const serverSection = section({
   address: required(text("address", parseServerAddress), {
@@ -175,7 +221,10 @@ const serverSection = section({
       "`10.0.0.12:80`, `app.internal:8080`, `[2001:db8::1]:80` or `unix:/path`. A name with several addresses becomes several servers.",
     alike: "nginx `server`",
   }),
-  weight: optional(integer(1, 65_535), 1, { meaning: "Share of the requests.", alike: "nginx `weight=`" }),
+  weight: optional(integer(1, 65_535), 1, {
+    meaning: "Share of the requests and sessions.",
+    alike: "nginx `weight=`, HAProxy and keepalived `weight`",
+  }),
   max_fails: optional(integer(0, 1_000_000), 1, {
     meaning: "Failures within fail_timeout after which the server is passed over for fail_timeout. 0: never.",
     alike: "nginx `max_fails=`",
@@ -185,8 +234,8 @@ const serverSection = section({
     alike: "nginx `fail_timeout=`",
   }),
   max_conns: optional(integer(0, 1_000_000), 0, {
-    meaning: "Connections in use at once, per worker. 0: unlimited.",
-    alike: "nginx `max_conns=`, HAProxy `maxconn`",
+    meaning: "Connections in use at once, per worker; with `queue` of the pool more wait. 0: unlimited.",
+    alike: "nginx `max_conns=`, HAProxy `maxconn`, keepalived `uthreshold`",
   }),
   slow_start: optional(duration(), 0, {
     meaning: "Time over which a server that came back gets its full share. 0: at once.",
@@ -194,7 +243,7 @@ const serverSection = section({
   }),
   backup: optional(boolean(), false, {
     meaning: "Used only while every server that is not a backup is unavailable.",
-    alike: "nginx and HAProxy `backup`",
+    alike: "nginx and HAProxy `backup`, keepalived `sorry_server`",
   }),
 });
 
@@ -218,8 +267,9 @@ const nextUpstreamSection = section({
 const poolSection = section({
   balance: optional(balanceKind(), "round_robin", {
     meaning:
-      'How a server is chosen. `{ hash: source }`, `{ hash: uri }` and `{ hash: "header:NAME" }` are consistent.',
-    alike: "nginx `least_conn`, `random`, `hash … consistent`; HAProxy `balance`",
+      'How a server is chosen; all know weights. `{ hash: source }`, `{ hash: uri }` and `{ hash: "header:NAME" }` are consistent; the last two need HTTP.',
+    alike:
+      "LVS `lvs_sched`: rr, wrr are `round_robin`; lc, wlc `least_conn`; sed `shortest_expected_delay`; nq `never_queue`; sh, mh `hash: source`. nginx `least_conn`, `random`, `hash … consistent`; HAProxy `balance`",
   }),
   so_keepalive: optional(soKeepalive, DEFAULT_SO_KEEPALIVE, {
     ...SO_KEEPALIVE_DOC,
@@ -271,6 +321,29 @@ const poolSection = section({
     meaning:
       "How much of a request body is kept so that the request can be sent again. A longer one is sent once.",
   }),
+  send_proxy: optional(oneOf(["off", "v1", "v2"]), "off", {
+    meaning:
+      "Begin every connection to a server with a PROXY protocol header that names the client. Such a connection belongs to one client: requests of HTTP listeners then open one each, and none is kept.",
+    alike: "HAProxy `send-proxy`, `send-proxy-v2`; nginx stream `proxy_protocol`",
+  }),
+  queue: optional(integer(0, 1_000_000), 0, {
+    meaning: "Requests and sessions that may wait, per worker, while every server is at max_conns. 0: none.",
+    alike: "HAProxy `maxqueue`, nginx `queue`",
+  }),
+  queue_timeout: optional(duration(ONE_MS), "5s", {
+    meaning: "How long one waits in the queue. Then 503, or the end of the session.",
+    alike: "HAProxy `timeout queue`, nginx `queue … timeout=`",
+  }),
+  on_down: optional(oneOf(["keep", "reset"]), "keep", {
+    meaning:
+      "What becomes of a server's TCP sessions when it goes down: `keep` lets them go on, `reset` sends RST to the clients, which then come back to another server.",
+    alike: "HAProxy `on-marked-down shutdown-sessions`, LVS `expire_nodest_conn`",
+  }),
+  health: absent(healthSection, {
+    meaning:
+      "A check of every server, at intervals. Left out: live traffic alone tells (`max_fails`, `fail_timeout` of a server).",
+    alike: "HAProxy `check`, nginx plus `health_check`, keepalived's checkers",
+  }),
   servers: required(list(shortened(serverSection, "address"), { type: "list of servers", entriesMin: 1 }), {
     meaning: "Each an address, or a map with the address and more.",
   }),
@@ -306,6 +379,15 @@ export const gatewaySection = section({
     alike: "nginx `worker_shutdown_timeout`, HAProxy `hard-stop-after`",
   }),
   access_log: absent(accessLogSection, { meaning: "Log of requests. Left out: none." }),
+  heartbeats: absent(
+    section({
+      bind: required(bindAddress, {
+        meaning:
+          "Where applications push their beats: HTTP PUT over TCP, and datagrams over UDP on the same port; `unix:/path` takes HTTP alone. Whoever reaches it can keep a server up.",
+      }),
+    }),
+    { meaning: "Receiver of heartbeats for pools with `health: { heartbeat: told }`. Left out: none." },
+  ),
   listeners: required(named(listenerSection), {
     meaning: "What the gateway listens to, by name.",
     alike: "nginx `server`, HAProxy `frontend`",
@@ -318,69 +400,17 @@ export const gatewaySection = section({
 
 export type RawGateway = typeof gatewaySection extends ValueKind<infer Output> ? Output : never;
 
-/** Keys of the design that this version refuses, by the path of their section (names and indexes as `*`). */
-export const UNSUPPORTED_KEYS: Readonly<Record<string, { message: string; hint: string }>> = {
-  "listeners.*.tcp": {
-    message: "TCP listeners are not supported yet",
-    hint: "this version speaks HTTP/1.1: use http",
-  },
-  "listeners.*.redis": {
-    message: "Redis listeners are not supported yet",
-    hint: "this version speaks HTTP/1.1: use http",
-  },
-  "listeners.*.tls": { message: "TLS is not supported yet", hint: "terminate TLS in front of this listener" },
-  "pools.*.health": {
-    message: "active health checks are not supported yet",
-    hint: "remove it; max_fails and fail_timeout of a server mark it passively",
-  },
-  virtual_routers: {
-    message: "virtual routers are not supported yet",
-    hint: "remove it; keepalived can hold the virtual IP in the meantime",
-  },
-};
-
-/** What people coming from elsewhere write, and what it is called here. */
-export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
-  worker_processes: "workers",
-  nbthread: "workers",
-  worker_shutdown_timeout: "drain_timeout",
-  upstream: "pools",
-  upstreams: "pools",
-  backends: "pools",
-  backend: "pools",
-  frontends: "listeners",
-  frontend: "listeners",
-  listen: "bind",
-  address: "bind",
-  server: "servers",
-  client_max_body_size: "max_body_size",
-  large_client_header_buffers: "max_header_size",
-  client_header_buffer_size: "max_header_size",
-  proxy_connect_timeout: "connect_timeout",
-  proxy_read_timeout: "read_timeout",
-  proxy_send_timeout: "send_timeout",
-  proxy_socket_keepalive: "so_keepalive",
-  proxy_next_upstream: "next_upstream",
-  proxy_next_upstream_tries: "tries",
-  proxy_next_upstream_timeout: "timeout",
-  proxy_bind: "source_address",
-  proxy_pass: "pool",
-  server_name: "host",
-  location: "path",
-  locations: "routes",
-  idle_timeout: "keepalive_timeout",
-  tcp_keepalive: "so_keepalive",
-  maxconn: "max_conns",
-  slowstart: "slow_start",
-};
-
 function balanceKind(): ValueKind<Balance> {
-  const words = ["round_robin", "least_conn", "random"] as const;
-  const hint =
-    'write round_robin, least_conn, random, {hash: source}, {hash: uri} or {hash: "header:X-User"}';
+  const words = ["round_robin", "least_conn", "random", "shortest_expected_delay", "never_queue"] as const;
+  const hint = `write ${words.join(", ")}, {hash: source}, {hash: uri} or {hash: "header:X-User"}`;
   const parse = (input: unknown): Parsed<Balance> => {
     const word = words.find((candidate) => candidate === input);
     if (word !== undefined) return parsed({ kind: word });
+    if (typeof input === "string" && Object.hasOwn(FOREIGN_BALANCES, input.toLowerCase()))
+      return refused(
+        `${quoted(input)} is not a way to balance`,
+        `here it is called ${FOREIGN_BALANCES[input.toLowerCase()]!}`,
+      );
     if (!isMap(input)) return refused(`${quoted(input)} is not a way to balance`, hint);
     const hash = input.hash;
     if (Object.keys(input).join() !== "hash" || typeof hash !== "string") {
@@ -392,7 +422,7 @@ function balanceKind(): ValueKind<Balance> {
     return parsed({ kind: "hash", key: "header", header });
   };
   return value({
-    type: "`round_robin`, `least_conn`, `random` or `{ hash: KEY }`",
+    type: `${words.map((word) => `\`${word}\``).join(", ")} or \`{ hash: KEY }\``,
     parse,
     jsonSchema: {
       anyOf: [

@@ -18,8 +18,15 @@ export interface GatewayConfig {
   readonly admin: SocketAddress | undefined;
   readonly drainTimeoutMs: number;
   readonly accessLog: AccessLogConfig | undefined;
+  /** Where applications push their heartbeats to (HTTP PUT and datagrams); undefined: nowhere. */
+  readonly heartbeats: HeartbeatReceiverConfig | undefined;
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
+}
+
+export interface HeartbeatReceiverConfig {
+  /** TCP for HTTP PUT; UDP on the same port for datagrams. */
+  readonly bind: SocketAddress;
 }
 
 export interface AccessLogConfig {
@@ -35,7 +42,24 @@ export interface ListenerConfig {
   readonly tcpKeepalive: TcpKeepalive;
   /** TCP_USER_TIMEOUT; 0 = the kernel's default. */
   readonly tcpUserTimeoutMs: number;
-  readonly http: HttpListenerConfig;
+  /** `accept`: every connection must begin with a PROXY protocol header, version 1 or 2; its address is the client's. */
+  readonly proxyProtocol: "off" | "accept";
+  /** Exactly one of `http` and `tcp` is defined. */
+  readonly http: HttpListenerConfig | undefined;
+  readonly tcp: TcpListenerConfig | undefined;
+}
+
+export interface TcpListenerConfig {
+  /** Name of a pool. */
+  readonly pool: string;
+  /** A session without payload in either direction for so long has expired; 0 = never. */
+  readonly idleTimeoutMs: number;
+  /** At expiry: RST to both ends, FIN to both, or forget and answer whoever speaks next with RST. */
+  readonly onIdle: "reset" | "close" | "silent";
+  /** How long a session lives on after one side has ended; 0 = as long as idleTimeoutMs allows. */
+  readonly halfCloseTimeoutMs: number;
+  /** Sessions at the same time, per worker; 0 = unlimited. */
+  readonly maxConnections: number;
 }
 
 export interface HttpListenerConfig {
@@ -78,6 +102,8 @@ export type Balance =
   | { readonly kind: "round_robin" }
   | { readonly kind: "least_conn" }
   | { readonly kind: "random" }
+  | { readonly kind: "shortest_expected_delay" }
+  | { readonly kind: "never_queue" }
   | { readonly kind: "hash"; readonly key: "source" | "uri" }
   | { readonly kind: "hash"; readonly key: "header"; readonly header: string };
 
@@ -100,8 +126,71 @@ export interface PoolConfig {
   readonly nextUpstream: NextUpstreamConfig;
   /** How many bytes of a request are kept so that it can be sent again. */
   readonly replayBytesMax: number;
+  /** PROXY protocol header sent at the start of every connection to a server. */
+  readonly sendProxy: "off" | "v1" | "v2";
+  /** Requests or sessions that wait, per worker, while every server is at `max_conns`; 0 = none waits. */
+  readonly queueMax: number;
+  readonly queueTimeoutMs: number;
+  /** What becomes of a server's TCP sessions when it goes down. */
+  readonly onDown: "keep" | "reset";
+  /** Active health checks; undefined = passive marking (max_fails) alone. */
+  readonly health: HealthConfig | undefined;
   readonly servers: readonly ServerConfig[];
 }
+
+export interface HealthConfig {
+  readonly check: HealthCheckConfig;
+  /** Port to check in place of the server's; undefined = the server's. */
+  readonly port: number | undefined;
+  readonly intervalMs: number;
+  /** Interval while the state is about to change. */
+  readonly fastIntervalMs: number;
+  readonly timeoutMs: number;
+  /** Consecutive successes until a server is up, consecutive failures until it is down. */
+  readonly rise: number;
+  readonly fall: number;
+  readonly initial: "up" | "down";
+}
+
+export type HealthCheckConfig =
+  | { readonly kind: "tcp"; readonly send: string | undefined; readonly expect: string | undefined }
+  | HttpCheckConfig
+  | { readonly kind: "redis"; readonly user: string | undefined; readonly password: string | undefined }
+  | { readonly kind: "exec"; readonly command: readonly string[] }
+  | HeartbeatCheckConfig;
+
+export interface HttpCheckConfig {
+  readonly kind: "http";
+  readonly tls: boolean;
+  /** With TLS: the certificate must be valid for the host. */
+  readonly verify: boolean;
+  readonly method: string;
+  readonly path: string;
+  /** Host field, and server name with TLS; undefined = the server's address. */
+  readonly host: string | undefined;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** Accepted ranges, bounds included. */
+  readonly status: readonly (readonly [from: number, to: number])[];
+  readonly bodyContains: string | undefined;
+  /** Source of a regular expression. */
+  readonly bodyMatches: string | undefined;
+}
+
+export type HeartbeatCheckConfig =
+  /** The gateway asks: the end point must answer 2xx within `timeout`, and a progress counter in the answer must move. */
+  | {
+      readonly kind: "heartbeat";
+      readonly mode: "asked";
+      readonly path: string;
+      readonly progressDeadlineMs: number;
+    }
+  /** The application tells: a beat must arrive within the deadline, and its progress counter, if it has one, must move. */
+  | {
+      readonly kind: "heartbeat";
+      readonly mode: "told";
+      readonly deadlineMs: number;
+      readonly progressDeadlineMs: number;
+    };
 
 export interface NextUpstreamConfig {
   /** Servers or connections tried for one request, the first included. */

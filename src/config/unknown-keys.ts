@@ -4,7 +4,8 @@
  */
 import { closest } from "./closest.ts";
 import type { ConfigPath } from "./diagnostics.ts";
-import { FOREIGN_KEYS, gatewaySection, UNSUPPORTED_KEYS } from "./schema.ts";
+import { EXPLAINED_KEYS, FOREIGN_KEYS } from "./foreign-names.ts";
+import { gatewaySection, HTTP_KEYS } from "./schema.ts";
 import type { KeyTable, ValueKind } from "./schema-kit.ts";
 
 export interface UnknownKey {
@@ -50,18 +51,27 @@ function unknownKeysInMap(keys: KeyTable, raw: unknown, path: ConfigPath, patter
 }
 
 function describe(keys: KeyTable, name: string, path: ConfigPath, pattern: string): UnknownKey {
-  const unsupported = Object.hasOwn(UNSUPPORTED_KEYS, pattern) ? UNSUPPORTED_KEYS[pattern] : undefined;
-  if (unsupported !== undefined) return { path, ...unsupported };
-  return { path, message: "unknown key", hint: guess(keys, name) };
+  const explained = Object.hasOwn(EXPLAINED_KEYS, pattern) ? EXPLAINED_KEYS[pattern] : undefined;
+  if (explained !== undefined) return { path, ...explained };
+  if (pattern === `listeners.*.tcp.${name}` && HTTP_KEYS.includes(name)) {
+    const message = "is a key of HTTP listeners: a TCP listener relays bytes and reads none of them";
+    return { path, message, hint: "remove it, or write http in place of tcp" };
+  }
+  return { path, message: "unknown key", hint: guess(keys, name, pattern) };
 }
 
-function guess(keys: KeyTable, name: string): string {
+function guess(keys: KeyTable, written: string, pattern: string): string {
   const names = Object.keys(keys);
+  const name = written.toLowerCase().replaceAll(/[- ]/g, "_");
   const foreign = Object.hasOwn(FOREIGN_KEYS, name) ? FOREIGN_KEYS[name]! : undefined;
   if (foreign !== undefined && names.includes(foreign)) return `here it is called ${foreign}`;
-  const similar = closest(name.toLowerCase().replaceAll("-", "_"), names);
+  const similar = closest(name, names);
   if (similar !== undefined) return `did you mean ${similar}?`;
-  const homes = homesOf(name).concat(foreign === undefined ? [] : homesOf(foreign));
+  const ownHomes = homesOf(name);
+  const everywhere = ownHomes.length > 0 || foreign === undefined ? ownHomes : homesOf(foreign);
+  const section = pattern.slice(0, -written.length);
+  const nearby = everywhere.filter((home) => home.replaceAll(/\.NAME|\[\]/g, ".*").startsWith(section));
+  const homes = nearby.length > 0 ? nearby : everywhere;
   if (homes.length > 0) return `it belongs in ${homes.join(" or ")}`;
   return `keys here: ${names.join(", ")}`;
 }

@@ -49,6 +49,8 @@ function handle(message: SupervisorMessage): void {
     case "stop":
       process.exit(0);
       return;
+    case "server-states":
+      return;
     case "reopen-logs":
       send({ type: "log", level: "info", event: "fake-reopen", message: "told to open logs again" });
       return;

@@ -1,5 +1,13 @@
 /** A complete GatewayConfig for tests, with the defaults of the loader; override what the test is about. */
-import type { GatewayConfig, ListenerConfig, PoolConfig, ServerConfig } from "../config/types.ts";
+import type {
+  GatewayConfig,
+  HealthConfig,
+  HttpListenerConfig,
+  ListenerConfig,
+  PoolConfig,
+  ServerConfig,
+  TcpListenerConfig,
+} from "../config/types.ts";
 import type { TcpKeepalive } from "../tcp/so-keepalive.ts";
 
 const TCP_KEEPALIVE: TcpKeepalive = { enabled: true, idleSeconds: 60, intervalSeconds: 10, probeCount: 6 };
@@ -34,11 +42,64 @@ export function poolConfig(overrides: Partial<PoolConfig> = {}): PoolConfig {
     sourceAddress: undefined,
     nextUpstream: { tries: 2, timeoutMs: 10_000, nonIdempotent: "provable" },
     replayBytesMax: 65_536,
+    sendProxy: "off",
+    queueMax: 0,
+    queueTimeoutMs: 5_000,
+    onDown: "keep",
+    health: undefined,
     servers: [serverConfig()],
     ...overrides,
   };
 }
 
+/** A plain `health: tcp`. */
+export function healthConfig(overrides: Partial<HealthConfig> = {}): HealthConfig {
+  return {
+    check: { kind: "tcp", send: undefined, expect: undefined },
+    port: undefined,
+    intervalMs: 2_000,
+    fastIntervalMs: 1_000,
+    timeoutMs: 1_000,
+    rise: 2,
+    fall: 3,
+    initial: "up",
+    ...overrides,
+  };
+}
+
+export function httpListenerConfig(overrides: Partial<HttpListenerConfig> = {}): HttpListenerConfig {
+  return {
+    keepaliveTimeoutMs: 75_000,
+    keepaliveHeaderSeconds: undefined,
+    keepaliveRequests: 1000,
+    keepaliveTimeMs: 3_600_000,
+    clientHeaderTimeoutMs: 60_000,
+    clientBodyTimeoutMs: 60_000,
+    sendTimeoutMs: 60_000,
+    tunnelTimeoutMs: 3_600_000,
+    lingeringTimeMs: 30_000,
+    lingeringTimeoutMs: 5_000,
+    maxHeaderBytes: 16_384,
+    maxBodyBytes: 0,
+    via: true,
+    trustedProxies: [],
+    routes: [{ host: undefined, path: "/", pool: "web" }],
+    ...overrides,
+  };
+}
+
+export function tcpListenerSection(overrides: Partial<TcpListenerConfig> = {}): TcpListenerConfig {
+  return {
+    pool: "web",
+    idleTimeoutMs: 600_000,
+    onIdle: "close",
+    halfCloseTimeoutMs: 60_000,
+    maxConnections: 0,
+    ...overrides,
+  };
+}
+
+/** A listener of HTTP. */
 export function listenerConfig(overrides: Partial<ListenerConfig> = {}): ListenerConfig {
   return {
     name: "web",
@@ -46,25 +107,19 @@ export function listenerConfig(overrides: Partial<ListenerConfig> = {}): Listene
     backlog: 4096,
     tcpKeepalive: TCP_KEEPALIVE,
     tcpUserTimeoutMs: 0,
-    http: {
-      keepaliveTimeoutMs: 75_000,
-      keepaliveHeaderSeconds: undefined,
-      keepaliveRequests: 1000,
-      keepaliveTimeMs: 3_600_000,
-      clientHeaderTimeoutMs: 60_000,
-      clientBodyTimeoutMs: 60_000,
-      sendTimeoutMs: 60_000,
-      tunnelTimeoutMs: 3_600_000,
-      lingeringTimeMs: 30_000,
-      lingeringTimeoutMs: 5_000,
-      maxHeaderBytes: 16_384,
-      maxBodyBytes: 0,
-      via: true,
-      trustedProxies: [],
-      routes: [{ host: undefined, path: "/", pool: "web" }],
-    },
+    proxyProtocol: "off",
+    http: httpListenerConfig(),
+    tcp: undefined,
     ...overrides,
   };
+}
+
+/** A listener of TCP sessions. */
+export function tcpListenerConfig(
+  tcp: Partial<TcpListenerConfig> = {},
+  overrides: Partial<ListenerConfig> = {},
+): ListenerConfig {
+  return listenerConfig({ name: "tcp", http: undefined, tcp: tcpListenerSection(tcp), ...overrides });
 }
 
 export function gatewayConfig(overrides: Partial<GatewayConfig> = {}): GatewayConfig {
@@ -74,6 +129,7 @@ export function gatewayConfig(overrides: Partial<GatewayConfig> = {}): GatewayCo
     admin: undefined,
     drainTimeoutMs: 1_000,
     accessLog: undefined,
+    heartbeats: undefined,
     listeners: [listenerConfig()],
     pools: [poolConfig()],
     ...overrides,
