@@ -109,3 +109,33 @@ test("slowStartWeight() is linear, never above the weight and never zero for a p
   assert.equal(slowStartWeight(100, 1001, 1000), 100);
   assert.equal(slowStartWeight(0, 500, 1000), 0);
 });
+
+test("setAdmin() keeps new work away, whatever health checks say, and begins slow_start when it is taken back", () => {
+  const server = backend({ weight: 4, slowStartMs: 10_000 });
+  server.setAdmin("drain", 0);
+  assert.deepEqual([server.isAvailable(1), server.isGone], [false, false], "what it has goes on");
+  server.setUp(false, 2);
+  server.setUp(true, 3);
+  assert.equal(server.isAvailable(4), false);
+  server.setAdmin("maint", 5);
+  assert.deepEqual([server.isAvailable(6), server.isGone], [false, true]);
+  server.setAdmin("up", 10_000);
+  assert.deepEqual([server.isAvailable(10_000), server.isGone], [true, false]);
+  assert.equal(server.weightAt(15_000), 200);
+  server.setUp(false, 20_000);
+  server.setAdmin("up", 20_001);
+  assert.deepEqual(
+    [server.isAvailable(20_002), server.isGone],
+    [false, true],
+    "the order does not overrule the checks",
+  );
+});
+
+test("setWeight() keeps the share that failures have taken", () => {
+  const server = backend({ weight: 4, maxFails: 2 });
+  server.setWeight(8);
+  assert.deepEqual([server.weight, server.effectiveWeight], [800, 800]);
+  server.handleFailure(0);
+  server.setWeight(2);
+  assert.deepEqual([server.weight, server.effectiveWeight], [200, 100]);
+});

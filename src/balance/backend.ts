@@ -13,12 +13,16 @@
  *  - A failure also lowers the server's effective weight by weight / maxFails; it grows back by one unit with each
  *    selection in which the server took part.
  *  - `maxConns` is a hard limit, a server's only limit when it is the only one of its pool (see selector.ts).
- * Added to it: `isUp`, written by health checks, and the ramp of `slow_start`.
+ * Added to it: the verdict of health checks (`setUp`), the operator's orders (`setAdmin`, `setWeight`), both behind `isUp`, and
+ * the ramp of `slow_start`.
  */
 import type { ServerConfig } from "../config/types.ts";
 
 /** Weights are kept in hundredths, so that the ramp of slow_start needs no fractions: they would be boxed. */
 export const WEIGHT_SCALE = 100;
+
+/** `drain`: takes nothing new, keeps what it has. `maint`: as down. */
+export type AdminState = "up" | "drain" | "maint";
 
 const LONG_AGO_MS = Number.NEGATIVE_INFINITY;
 
@@ -26,12 +30,16 @@ export class Backend {
   readonly index: number;
   readonly config: ServerConfig;
   readonly isBackup: boolean;
-  /** Configured weight, in 1/WEIGHT_SCALE. */
-  readonly weight: number;
+  /** Weight in force, in 1/WEIGHT_SCALE. Change it with `setWeight`. */
+  weight: number;
   /** Connections in use (idle ones are not). The proxy counts them up after `select` and down at the end. */
   activeConnections = 0;
-  /** The verdict of health checks; true when there are none. Change it with `setUp`. */
+  /** Health checks have nothing against it (or there are none), and the operator lets it take new work. */
   isUp = true;
+  /** The verdict of health checks; true when there are none. Change it with `setUp`. */
+  isHealthy = true;
+  /** The operator's order. Change it with `setAdmin`. */
+  admin: AdminState = "up";
   /** Failures that count at present. */
   failureCount = 0;
   /** Weight after recent failures, in 1/WEIGHT_SCALE. */
@@ -102,8 +110,40 @@ export class Backend {
     if (wasPassedOver) this.#startRamp(nowMs);
   }
 
+  /** What is in progress there may be ended: it is down, or in maintenance. A server that drains is not gone. */
+  get isGone(): boolean {
+    return !this.isHealthy || this.admin === "maint";
+  }
+
   /** The verdict of a health check. Coming up clears passive marks and begins slow_start. */
   setUp(isUp: boolean, nowMs: number): void {
+    this.isHealthy = isUp;
+    this.#combine(nowMs);
+  }
+
+  /** The operator's order. Coming back is as coming up. */
+  setAdmin(admin: AdminState, nowMs: number): void {
+    this.admin = admin;
+    this.#combine(nowMs);
+  }
+
+  /**
+   * A weight in the units of the configuration. Algorithms that have put the weights into a table (`random`, `hash`) do not
+   * see it: the pool makes its selector anew.
+   */
+  setWeight(weight: number): void {
+    const scaled = weight * WEIGHT_SCALE;
+    if (scaled === this.weight) return;
+    // A weight that failures have lowered stays lowered, in proportion.
+    this.effectiveWeight =
+      this.effectiveWeight >= this.weight
+        ? scaled
+        : Math.floor((this.effectiveWeight * scaled) / this.weight);
+    this.weight = scaled;
+  }
+
+  #combine(nowMs: number): void {
+    const isUp = this.isHealthy && this.admin === "up";
     if (isUp === this.isUp) return;
     this.isUp = isUp;
     if (!isUp) return;

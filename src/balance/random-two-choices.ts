@@ -40,7 +40,7 @@ export class RandomTwoChoices implements Selector {
     const first = this.#draw(nowMs, tried, undefined);
     if (first === undefined) return undefined;
     const second = this.#draw(nowMs, tried, first);
-    const chosen = second !== undefined && compareLoad(second, first, nowMs) < 0 ? second : first;
+    const chosen = second !== undefined && compareLoad(second, first, nowMs, 0) < 0 ? second : first;
     chosen.handleSelected(nowMs);
     return chosen;
   }

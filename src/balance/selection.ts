@@ -16,3 +16,22 @@ export function isEligible(backend: Backend, nowMs: number, tried: readonly Back
   for (let n = 0; n < tried.length; n++) if (tried[n] === backend) return false;
   return true;
 }
+
+/**
+ * Whether some server would take this try if only it had room: it is up and below max_fails, and at `max_conns`. Then waiting
+ * makes sense; without one, waiting would not help. The only server of a pool is never passed over (selector.ts).
+ */
+export function hasFullServer(
+  backends: readonly Backend[],
+  nowMs: number,
+  tried: readonly Backend[],
+): boolean {
+  const isOnly = backends.length === 1;
+  return backends.some(
+    (backend) =>
+      backend.isUp &&
+      backend.isFull() &&
+      (isOnly || !backend.isPassedOver(nowMs)) &&
+      !tried.includes(backend),
+  );
+}

@@ -19,6 +19,8 @@ const BALANCES: readonly Balance[] = [
   { kind: "round_robin" },
   { kind: "least_conn" },
   { kind: "random" },
+  { kind: "shortest_expected_delay" },
+  { kind: "never_queue" },
   { kind: "hash", key: "uri" },
 ];
 

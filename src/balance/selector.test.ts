@@ -6,14 +6,17 @@ import { seededRandom } from "../testing/seeded-random.ts";
 import { Backend } from "./backend.ts";
 import { backendsOfWeights, ownersOf, sequenceOf, serverConfig } from "./balance-fixtures.ts";
 import { hashBytes } from "./key-hash.ts";
+import { hasFullServer } from "./selection.ts";
 import { measureSelections } from "./selector.bench.ts";
-import { createSelector } from "./selector.ts";
+import { createSelector, type Selector } from "./selector.ts";
 
 const ROUND_ROBIN: Balance = { kind: "round_robin" };
 const LEAST_CONN: Balance = { kind: "least_conn" };
 const RANDOM: Balance = { kind: "random" };
 const HASH: Balance = { kind: "hash", key: "source" };
-const ALL: readonly Balance[] = [ROUND_ROBIN, LEAST_CONN, RANDOM, HASH];
+const SHORTEST_EXPECTED_DELAY: Balance = { kind: "shortest_expected_delay" };
+const NEVER_QUEUE: Balance = { kind: "never_queue" };
+const ALL: readonly Balance[] = [ROUND_ROBIN, LEAST_CONN, RANDOM, SHORTEST_EXPECTED_DELAY, NEVER_QUEUE, HASH];
 
 const selectorOf = (balance: Balance, backends: readonly Backend[]) =>
   createSelector(balance, backends, seededRandom(1));
@@ -57,6 +60,72 @@ test("least_conn takes the server with the fewest connections in use in proporti
 test("least_conn lets servers that tie take smooth turns by weight", () => {
   assert.equal(sequenceOf(selectorOf(LEAST_CONN, backendsOfWeights([5, 1, 1])), 7), "a a b a c a a");
 });
+
+/** Selects `count` times and keeps every connection in use, as long requests do. */
+function occupy(selector: Selector, count: number): string {
+  let names = "";
+  for (let n = 0; n < count; n++) {
+    const chosen = selector.select(0, 0, [])!;
+    chosen.activeConnections++;
+    names += chosen.config.name;
+  }
+  return names;
+}
+
+test("shortest_expected_delay counts the newcomer: a heavy idle server comes before a light one (ip_vs_sed.c)", () => {
+  const backends = backendsOfWeights([1, 3]);
+  const selector = selectorOf(SHORTEST_EXPECTED_DELAY, backends);
+  // Expected delays (active + 1) / weight: a 1, b 1/3, 2/3, then a tie at 1.
+  assert.equal(occupy(selector, 2), "bb");
+  backends[1]!.activeConnections = 3;
+  assert.equal(sequenceOf(selector, 3), "a a a", "4/3 > 1/1");
+  backends[0]!.activeConnections = 1;
+  assert.equal(sequenceOf(selector, 3), "b b b", "4/3 < 2/1");
+});
+
+test("shortest_expected_delay lets servers that tie take smooth turns", () => {
+  const selector = selectorOf(SHORTEST_EXPECTED_DELAY, backendsOfWeights([1, 1, 1]));
+  assert.equal(sequenceOf(selector, 7), "a b c a b c a");
+});
+
+test("never_queue takes an idle server before a faster one that is busy, else the shortest expected delay (ip_vs_nq.c)", () => {
+  const backends = backendsOfWeights([1, 5]);
+  const selector = selectorOf(NEVER_QUEUE, backends);
+  backends[1]!.activeConnections = 1;
+  assert.equal(sequenceOf(selector, 2), "a a", "sed would take b: 2/5 < 1/1");
+  backends[0]!.activeConnections = 1;
+  assert.equal(sequenceOf(selector, 2), "b b", "nobody is idle: 2/5 < 2/1");
+});
+
+test("never_queue lets idle servers take smooth turns by weight", () => {
+  assert.equal(sequenceOf(selectorOf(NEVER_QUEUE, backendsOfWeights([5, 1, 1])), 7), "a a b a c a a");
+});
+
+for (const balance of [LEAST_CONN, SHORTEST_EXPECTED_DELAY, NEVER_QUEUE]) {
+  test(`${balance.kind}: long requests are spread over the servers by weight, seeded arrivals and departures`, () => {
+    const weights = [4, 2, 1, 1];
+    const backends = backendsOfWeights(weights);
+    const selector = selectorOf(balance, backends);
+    const random = seededRandom(7);
+    const inUse: Backend[] = [];
+    const connectionTurns = [0, 0, 0, 0];
+    for (let n = 0; n < 40_000; n++) {
+      const chosen = selector.select(n, 0, [])!;
+      chosen.activeConnections++;
+      inUse.push(chosen);
+      while (inUse.length > 160) {
+        const [gone] = inUse.splice(Math.floor(random() * inUse.length), 1);
+        gone!.activeConnections--;
+      }
+      for (const backend of backends) connectionTurns[backend.index]! += backend.activeConnections;
+    }
+    const all = connectionTurns.reduce((sum, count) => sum + count, 0);
+    for (const [index, weight] of weights.entries()) {
+      const share = connectionTurns[index]! / all;
+      assert.ok(Math.abs(share / (weight / 8) - 1) < 0.05, `${balance.kind}: ${connectionTurns}`);
+    }
+  });
+}
 
 test("random with two choices follows the weights when nothing is in use", () => {
   const backends = backendsOfWeights([3, 2, 1]);
@@ -226,7 +295,24 @@ for (const balance of ALL) {
   });
 }
 
+test("hasFullServer() tells full from down, passed over and tried: only a full server is worth waiting for", () => {
+  const full = () => {
+    const backends = backendsOfWeights([1, 1], { maxConns: 1 });
+    for (const backend of backends) backend.activeConnections = 1;
+    return backends as [Backend, Backend];
+  };
+  assert.equal(hasFullServer(full(), 0, []), true);
+  assert.equal(hasFullServer(backendsOfWeights([1, 1], { maxConns: 1 }), 0, []), false, "there is room");
+  const [a, b] = full();
+  a.setUp(false, 0);
+  assert.equal(hasFullServer([a, b], 0, []), true, "the other one is merely full");
+  assert.equal(hasFullServer([a, b], 0, [b]), false, "but has been tried");
+  b.handleFailure(0);
+  assert.equal(hasFullServer([a, b], 1, []), false, "one down, one passed over");
+  assert.equal(hasFullServer([b], 1, []), true, "the only server is never passed over");
+});
+
 test("measureSelections() still runs", () => {
   let ticks = 0n;
-  assert.equal(measureSelections(100, () => ticks++).length, 12);
+  assert.equal(measureSelections(100, () => ticks++).length, 18);
 });

@@ -15,6 +15,7 @@ import type { Balance } from "../config/types.ts";
 import type { Backend } from "./backend.ts";
 import { ConsistentHash } from "./consistent-hash.ts";
 import { LeastConnections } from "./least-connections.ts";
+import { NeverQueue } from "./never-queue.ts";
 import { RandomTwoChoices } from "./random-two-choices.ts";
 import { RoundRobin } from "./round-robin.ts";
 import type { Selector } from "./selection.ts";
@@ -40,7 +41,11 @@ function createGroupSelector(balance: Balance, backends: readonly Backend[], ran
     case "round_robin":
       return new RoundRobin(backends);
     case "least_conn":
-      return new LeastConnections(backends);
+      return new LeastConnections(backends, 0);
+    case "shortest_expected_delay":
+      return new LeastConnections(backends, 1);
+    case "never_queue":
+      return new NeverQueue(backends);
     case "random":
       return new RandomTwoChoices(backends, random);
     case "hash":
