@@ -17,6 +17,8 @@ const EPOLL_CTL_DEL = 2;
 const EPOLL_CTL_MOD = 3;
 
 export const EPOLLIN = 0x1;
+/** Urgent data (TCP): a read stops short of it although more has arrived behind it. */
+export const EPOLLPRI = 0x2;
 export const EPOLLOUT = 0x4;
 export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;

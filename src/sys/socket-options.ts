@@ -24,6 +24,7 @@ const TCP_KEEPIDLE = 4;
 const TCP_KEEPINTVL = 5;
 const TCP_KEEPCNT = 6;
 const TCP_USER_TIMEOUT = 18;
+const TCP_REPAIR = 19;
 const IPPROTO_IPV6 = 41;
 const IPV6_V6ONLY = 26;
 
@@ -66,6 +67,15 @@ export function setResetOnClose(fd: number): void {
   words[0] = 1;
   words[1] = 0;
   check("setsockopt", setsockopt_(fd, SOL_SOCKET, SO_LINGER, value.address, 8), "SO_LINGER");
+}
+
+/**
+ * TCP_REPAIR (tcp(7), Linux 3.5): close(2) then drops the connection without sending anything. False without CAP_NET_ADMIN, and
+ * for a socket that is no connected TCP socket.
+ */
+export function setRepairMode(fd: number): boolean {
+  words[0] = 1;
+  return setsockopt_(fd, IPPROTO_TCP, TCP_REPAIR, value.address, 4) === 0;
 }
 
 /** Pending error of the socket (an errno, 0 = none); reading clears it. */

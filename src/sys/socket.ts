@@ -33,6 +33,7 @@ const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const MSG_PEEK = 0x2;
+const MSG_TRUNC = 0x20;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 export const SHUT_WR = 1;
@@ -96,6 +97,12 @@ export function recv(fd: number, address: number, length: number): number {
 export function peek(fd: number, address: number, length: number): number {
   const received = recv_(fd, address, length, MSG_PEEK | MSG_DONTWAIT);
   return received === -1 ? -errno() : received;
+}
+
+/** As recv(), but the kernel throws the bytes away in place of copying them (MSG_TRUNC on TCP, tcp(7)). */
+export function discard(fd: number, length: number): number {
+  const discarded = recv_(fd, 0, length, MSG_TRUNC);
+  return discarded === -1 ? -errno() : discarded;
 }
 
 /** Bytes the kernel took, or -errno. Never raises SIGPIPE. */
