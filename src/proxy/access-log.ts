@@ -7,7 +7,7 @@
 import type { AccessLogConfig } from "../config/types.ts";
 import { findField } from "../http1/field-table.ts";
 import { parseRequestHead, RequestHead } from "../http1/request-head.ts";
-import { CLOSE_CAUSES } from "../observe/close-cause.ts";
+import { CLOSE_CAUSES, type CloseCause } from "../observe/close-cause.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
@@ -132,12 +132,18 @@ export class AccessLog extends Timed {
   }
 
   /** Bytes that were no request. */
-  recordRejected(client: ClientConnection, status: number, bytesSent: number, reason: string): void {
+  recordRejected(
+    client: ClientConnection,
+    status: number,
+    bytesSent: number,
+    reason: string,
+    closeCause: CloseCause = status === 408 ? "header-timeout" : "bad-request",
+  ): void {
     this.#append({
       ...this.#connectionPart(client),
       status,
       bytesSent,
-      closeCause: status === 408 ? "header-timeout" : "bad-request",
+      closeCause,
       rejection: reason,
     });
   }

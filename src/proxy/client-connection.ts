@@ -7,6 +7,7 @@
  *                     │            └→ LINGERING → closed
  *                     └→ TUNNEL → closed
  */
+import type { SocketAddress } from "../config/types.ts";
 import { encodeErrorResponse } from "../http1/error-response.ts";
 import { parseRequestHead, REQUEST_REJECTIONS, type RequestHead } from "../http1/request-head.ts";
 import { ListenerSlot } from "../observe/counter-layout.ts";
@@ -14,7 +15,7 @@ import type { Reactor } from "../reactor/reactor.ts";
 import { READ_INTEREST, Stream } from "../reactor/stream.ts";
 import { Errno } from "../sys/errno.ts";
 import type { NativeBuffer } from "../sys/memory.ts";
-import { recv, shutdownWrite } from "../sys/socket.ts";
+import { getsockname, peek, recv, shutdownWrite } from "../sys/socket.ts";
 import { setResetOnClose, takeSocketError } from "../sys/socket-options.ts";
 import { getTcpInfo } from "../sys/tcp-info.ts";
 import { READ_BYTES, RECEIVE_START } from "./arena.ts";
@@ -27,10 +28,12 @@ import { relayClientTunnel } from "./tunnel.ts";
 
 export class ClientConnection extends Stream {
   readonly listener: HttpListener;
-  /** IPv4 address as a 32-bit integer when `peerText` is undefined. */
-  readonly peerIpv4: number;
-  readonly peerText: string | undefined;
-  readonly peerPort: number;
+  /**
+   * The client: the peer, or whom the peer's PROXY header names. IPv4 address as a 32-bit integer when `peerText` is undefined.
+   */
+  peerIpv4: number;
+  peerText: string | undefined;
+  peerPort: number;
   /** Number of this connection within its worker. */
   readonly id: number;
   /** When it was accepted, whole milliseconds of the loop's clock. */
@@ -67,6 +70,26 @@ export class ClientConnection extends Stream {
 
   protected override reactor(): Reactor {
     return this.listener.server.reactor;
+  }
+
+  /** Whether the peer's own X-Forwarded-Proto and -Host are believed (`trusted_proxies`). */
+  get isPeerTrusted(): boolean {
+    return this.listener.trusts(this);
+  }
+
+  /** The client's address, for those that need it as a value. */
+  clientAddress(): SocketAddress {
+    const { peerIpv4, peerText, peerPort: port } = this;
+    if (peerText === "unix:") return { family: "unix", path: "" };
+    if (peerText !== undefined)
+      return { family: peerText.includes(":") ? "inet6" : "inet", host: peerText, port };
+    const host = `${peerIpv4 >>> 24}.${(peerIpv4 >>> 16) & 255}.${(peerIpv4 >>> 8) & 255}.${peerIpv4 & 255}`;
+    return { family: "inet", host, port };
+  }
+
+  /** What the client connected to. Throws a SyscallError when the connection is gone already. */
+  destinationAddress(): SocketAddress {
+    return getsockname(this.fd);
   }
 
   /** Begins the life of an accepted connection: its first head must arrive in time. False: epoll has no room for it. */
@@ -133,9 +156,21 @@ export class ClientConnection extends Stream {
     if (received > 0) {
       this.listener.count(ListenerSlot.bytesReceived, received);
       this.hold(RECEIVE_START, RECEIVE_START + received);
-    } else if (received === 0) this.hasEnded = true;
+    } else if (received === 0) this.#handleEarlyEnd();
     else if (received !== -Errno.EAGAIN) this.handleFailure(-received);
     return true;
+  }
+
+  /** A half-close, and the answer is still wanted; or the client has lost patience: who waits in a queue is taken at his word. */
+  #handleEarlyEnd(): void {
+    this.hasEnded = true;
+    if (this.exchange?.place !== undefined) this.abort(Cause.PEER_FIN_IN_QUEUE);
+  }
+
+  /** The end of the client's direction is all there is to read: not seen while reading was paused. */
+  hasLeft(): boolean {
+    const { arena } = this.listener.server;
+    return this.hasEnded || peek(this.fd, arena.address + RECEIVE_START, 1) === 0;
   }
 
   #discard(): boolean {
@@ -166,6 +201,11 @@ export class ClientConnection extends Stream {
     this.listener.server.arena.bytes.set(held, RECEIVE_START);
     this.#held = undefined;
     return held.length;
+  }
+
+  /** Serves the requests in arena[start, end). */
+  protected serve(start: number, end: number): void {
+    this.#processFrom(start, end, 0);
   }
 
   /** Serves the requests in arena[start, end), the first `scannedLength` bytes of which were looked at before. */

@@ -21,17 +21,19 @@ import type { ClientConnection } from "./client-connection.ts";
 import { Ending } from "./connection-state.ts";
 import { Cause } from "./failure.ts";
 import { MessageBody } from "./message-body.ts";
+import { explainRefusal, type QueueRefusal, type Waiter } from "./pool-queue.ts";
 import type { ProxyServer } from "./proxy-server.ts";
 import { finishUpstreamBody, relayResponse } from "./response-relay.ts";
 import { settleEnds } from "./tunnel.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
 import { failConnect, failUpstream } from "./upstream-failure.ts";
 import type { PoolServer, UpstreamPool } from "./upstream-pool.ts";
+import type { QueuePlace } from "./wait-queue.ts";
 
 /** For the methods the gateway itself refuses (CONNECT, and a TRACE that ends here), whatever the resource is. */
 const ALLOWED_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
-export class Exchange {
+export class Exchange implements Waiter {
   readonly proxy: ProxyServer;
   client!: ClientConnection;
   pool!: UpstreamPool;
@@ -90,6 +92,10 @@ export class Exchange {
   /** How the last try failed, for the client: 502 or 504, 0 when none has. */
   failureStatus = 0;
   failureSentence = "";
+  /** Its place in the pool's queue while every server is at max_conns. */
+  place: QueuePlace<Waiter> | undefined = undefined;
+  /** How long it has waited there. */
+  waitedMs = 0;
 
   startedMs = 0;
   startedUs = 0;
@@ -160,23 +166,51 @@ export class Exchange {
 
   /** Sends the request to a server of the pool, for the first time or again. */
   start(): void {
-    const { nowMs } = this.proxy.reactor;
-    const backend = this.pool.selector.select(nowMs, this.keyHash, this.tried);
-    if (backend === undefined) {
-      if (this.failureStatus !== 0) {
-        this.respond(this.failureStatus, `${this.failureSentence} No other server is available.`);
-        return;
-      }
-      this.pool.count(PoolSlot.noServer, 1);
-      this.respond(503, `No server of pool "${this.pool.config.name}" is available.`);
-      return;
-    }
+    const { pool } = this;
+    // Nobody overtakes those who wait.
+    const backend = pool.queue.isEmpty
+      ? pool.selector.select(this.proxy.reactor.nowMs, this.keyHash, this.tried)
+      : undefined;
+    if (backend === undefined) this.#wait();
+    else this.#startOn(backend);
+  }
+
+  #startOn(backend: Backend): void {
     if (this.tries > 0) this.pool.count(PoolSlot.retries, 1);
     this.tries++;
     const server = this.pool.servers[backend.index]!;
     const idle = this.pool.checkOut(server);
     if (idle === undefined) this.#connect(server);
     else this.#reuse(server, idle);
+  }
+
+  /** No server can take the request now: it waits in the pool's queue, or is answered. */
+  #wait(): void {
+    const { client } = this;
+    const refusal = this.pool.queue.enter(this);
+    if (refusal !== undefined) {
+      this.handleQueueEnd(refusal);
+      return;
+    }
+    // More of the body is read when there is somewhere to send it.
+    if (this.requestBody.isComplete) return;
+    client.pauseReading();
+    if (!client.isBlocked) this.proxy.reactor.timers.cancel(client);
+  }
+
+  handleServerFree(backend: Backend, waitedMs: number): void {
+    this.waitedMs += waitedMs;
+    if (this.client.hasLeft()) this.client.abort(Cause.PEER_FIN_IN_QUEUE);
+    else this.#startOn(backend);
+  }
+
+  handleQueueEnd(refusal: QueueRefusal): void {
+    if (this.failureStatus !== 0) {
+      this.respond(this.failureStatus, `${this.failureSentence} No other server is available.`);
+      return;
+    }
+    this.pool.count(PoolSlot.noServer, 1);
+    this.respond(503, explainRefusal(this.pool.config, refusal));
   }
 
   #reuse(server: PoolServer, idle: UpstreamConnection): void {
@@ -391,6 +425,7 @@ export class Exchange {
   /** The client is gone: nobody wants the rest. */
   abandon(cause: number): void {
     if (this.#isOver) return;
+    if (this.place !== undefined) this.pool.queue.leave(this);
     this.dropUpstream(Cause.CLIENT_GONE);
     this.#record(cause);
     this.#recycle();
@@ -437,6 +472,7 @@ export class Exchange {
     if (this.tried.length !== 0) this.tried.length = 0;
     this.tries = 0;
     this.failureStatus = 0;
+    this.waitedMs = 0;
     this.bytesToClient = 0;
     this.keyHash = 0;
     this.proxy.giveBack(this);

@@ -62,6 +62,14 @@ export const Cause = indexes({
   UPSTREAM_REQUEST_UNFINISHED: "upstream-request-unfinished",
   CLIENT_GONE: "client-gone",
   UPSTREAM_DRAIN: "upstream-drain",
+  UPSTREAM_OUT_OF_ROTATION: "upstream-out-of-rotation",
+  BAD_PROXY_HEADER: "bad-proxy-header",
+  UPSTREAM_CARRIES_CLIENT: "upstream-carries-client",
+  PEER_FIN_IN_QUEUE: "peer-fin-in-queue",
+  SESSION_CLIENT_FIN: "session-client-fin",
+  SESSION_SERVER_FIN: "session-server-fin",
+  SESSION_NO_SERVER: "session-no-server",
+  SERVER_DOWN: "server-down",
 });
 
 /** Cause of a client connection that failed with this errno. */

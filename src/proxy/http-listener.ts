@@ -1,83 +1,18 @@
 /**
  * A listener of kind `http` in one worker: accepts connections on its inherited sockets, and holds what its connections share:
- * configuration, routes, counters. Accepting survives a full descriptor table without spinning: it makes room by closing
- * the connections that have been idle longest, and rests for a moment.
+ * configuration, routes, counters. The TCP relay's counterpart is relay/tcp-listener.ts.
  */
 import type { HttpListenerConfig, ListenerConfig } from "../config/types.ts";
 import { type CounterLayout, ListenerSlot, latencyBucket } from "../observe/counter-layout.ts";
-import type { EventHandler } from "../reactor/reactor.ts";
-import { Timed } from "../reactor/timer-wheel.ts";
-import { EPOLLEXCLUSIVE, EPOLLIN } from "../sys/epoll.ts";
-import { Errno, isOutOfRoom } from "../sys/errno.ts";
 import { AF_INET, decodeSocketAddress, SOCKADDR_LENGTH_MAX } from "../sys/sockaddr.ts";
-import { accept, acceptedPeer, close } from "../sys/socket.ts";
+import { acceptedPeer, close } from "../sys/socket.ts";
+import { Acceptor } from "./acceptor.ts";
 import { CidrSet } from "./cidr-set.ts";
 import { ClientConnection } from "./client-connection.ts";
+import { ProxiedClientConnection } from "./proxied-client-connection.ts";
 import type { ProxyServer } from "./proxy-server.ts";
 import { RouteTable } from "./routes.ts";
 import type { UpstreamPool } from "./upstream-pool.ts";
-
-/** Connections accepted per event at most, so that a burst does not keep the others waiting. */
-const ACCEPTS_PER_EVENT = 32;
-/** How long accepting rests when descriptors have run out (nginx: accept_mutex_delay, 500 ms). */
-const REST_MS = 100;
-
-/** One inherited listening socket. */
-class Acceptor extends Timed implements EventHandler {
-  readonly fd: number;
-  readonly #listener: HttpListener;
-  #isRegistered = false;
-
-  constructor(fd: number, listener: HttpListener) {
-    super();
-    this.fd = fd;
-    this.#listener = listener;
-  }
-
-  start(): void {
-    this.#listener.server.reactor.register(this.fd, EPOLLIN | EPOLLEXCLUSIVE, this);
-    this.#isRegistered = true;
-  }
-
-  /** Stops for good, after taking what is in the queue; the supervisor and other workers keep the socket. */
-  stop(): void {
-    while (this.#isRegistered && this.#acceptBatch());
-    this.#rest();
-    this.#listener.server.reactor.timers.remove(this);
-    close(this.fd);
-  }
-
-  handleEvents(): void {
-    this.#acceptBatch();
-  }
-
-  /** True when the queue may hold more. */
-  #acceptBatch(): boolean {
-    const { server } = this.#listener;
-    for (let count = 0; count < ACCEPTS_PER_EVENT; count++) {
-      const fd = accept(this.fd);
-      if (fd >= 0) this.#listener.adopt(fd);
-      else if (fd === -Errno.EAGAIN) return false;
-      else if (isOutOfRoom(-fd)) {
-        server.handleDescriptorsExhausted();
-        this.#rest();
-        server.reactor.timers.arm(this, REST_MS);
-        return false;
-      }
-      // ECONNABORTED, EPROTO, a network error of the new connection: accept(2) says to go on as with EAGAIN.
-    }
-    return true;
-  }
-
-  override handleTimeout(): void {
-    if (!this.#isRegistered) this.start();
-  }
-
-  #rest(): void {
-    if (this.#isRegistered) this.#listener.server.reactor.unregister(this.fd);
-    this.#isRegistered = false;
-  }
-}
 
 export class HttpListener {
   readonly name: string;
@@ -89,17 +24,22 @@ export class HttpListener {
   activeCount = 0;
   readonly #pools: readonly UpstreamPool[];
   readonly #trusted: CidrSet;
+  /** With `proxy_protocol: accept` connections begin with a header. */
+  readonly #Connection: typeof ClientConnection;
   readonly #counters: Float64Array;
   readonly #base: number;
   #acceptors: Acceptor[] = [];
 
   constructor(config: ListenerConfig, index: number, server: ProxyServer, layout: CounterLayout) {
+    const { http } = config;
+    if (http === undefined) throw new Error(`listener ${config.name} does not speak HTTP`);
     this.name = config.name;
-    this.config = config.http;
+    this.config = http;
     this.server = server;
-    this.routes = new RouteTable(config.http.routes);
-    this.#pools = config.http.routes.map((route) => server.poolNamed(route.pool));
-    this.#trusted = new CidrSet(config.http.trustedProxies);
+    this.routes = new RouteTable(http.routes);
+    this.#pools = http.routes.map((route) => server.poolNamed(route.pool));
+    this.#trusted = new CidrSet(http.trustedProxies);
+    this.#Connection = config.proxyProtocol === "accept" ? ProxiedClientConnection : ClientConnection;
     this.#counters = server.counters;
     this.#base = layout.listenerBase(index);
   }
@@ -137,11 +77,11 @@ export class HttpListener {
     const { bytes } = acceptedPeer;
     if (bytes[0] === AF_INET && bytes[1] === 0) {
       const ipv4 = (bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!;
-      return new ClientConnection(fd, this, ipv4, undefined, (bytes[2]! << 8) | bytes[3]!, id);
+      return new this.#Connection(fd, this, ipv4, undefined, (bytes[2]! << 8) | bytes[3]!, id);
     }
     const peer = decodeSocketAddress(bytes, bytes.readUInt32LE(SOCKADDR_LENGTH_MAX));
-    if (peer.family === "unix") return new ClientConnection(fd, this, 0, "unix:", 0, id);
-    return new ClientConnection(fd, this, 0, peer.host, peer.port, id);
+    if (peer.family === "unix") return new this.#Connection(fd, this, 0, "unix:", 0, id);
+    return new this.#Connection(fd, this, 0, peer.host, peer.port, id);
   }
 
   handleClosed(_connection: ClientConnection): void {

@@ -1,15 +1,20 @@
 /**
- * The HTTP data plane of one worker: what all connections share (arena, parsers, counters, pools, clock of the Date header)
+ * The data plane of one worker, HTTP and TCP: what all connections share (arena, parsers, counters, pools, clock of the Date header)
  * and how it starts, drains and stops. Built by daemon/worker.ts from the configuration it was sent.
  */
 import { getHeapStatistics } from "node:v8";
 import type { GatewayConfig } from "../config/types.ts";
+import type { ServerStateMessage } from "../daemon/messages.ts";
 import { RequestForwarding, ResponseForwarding } from "../http1/head-writer.ts";
 import { RequestHead } from "../http1/request-head.ts";
 import { ResponseHead } from "../http1/response-head.ts";
 import { CounterLayout, WorkerSlot } from "../observe/counter-layout.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { Timed } from "../reactor/timer-wheel.ts";
+import { Graveyard } from "../relay/graveyard.ts";
+import { PipePool } from "../relay/pipe-pool.ts";
+import { liveSessions, resetSessionsOf } from "../relay/session-list.ts";
+import { TcpListener } from "../relay/tcp-listener.ts";
 import type { NativeBuffer } from "../sys/memory.ts";
 import { allocate } from "../sys/memory.ts";
 import type { AccessLog } from "./access-log.ts";
@@ -26,6 +31,7 @@ import { ClientState } from "./connection-state.ts";
 import { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { HttpListener } from "./http-listener.ts";
+import { TrafficObserver } from "./traffic-observer.ts";
 import { UpstreamPool } from "./upstream-pool.ts";
 
 /** Recycled exchanges kept for reuse. */
@@ -47,8 +53,12 @@ export class ProxyServer {
   readonly forwarding = new RequestForwarding();
   readonly responseForwarding = new ResponseForwarding();
   readonly pools: readonly UpstreamPool[];
-  readonly listeners: readonly HttpListener[];
+  readonly listeners: readonly (HttpListener | TcpListener)[];
+  /** For bulk transfers of TCP sessions. */
+  readonly pipes = new PipePool();
+  readonly graveyard: Graveyard;
   readonly accessLog: AccessLog | undefined;
+  readonly trafficObserver: TrafficObserver;
   isDraining = false;
   /** The second half of a drain: a client that becomes idle has been told nothing, and is closed at once. */
   isClosingIdleClients = false;
@@ -79,11 +89,18 @@ export class ProxyServer {
     this.config = config;
     this.counters = counters;
     this.accessLog = accessLog;
+    this.trafficObserver = new TrafficObserver(reactor);
     this.forwarding.clientAddress = new Uint8Array(ADDRESS_TEXT_BYTES);
     const layout = new CounterLayout(config);
     this.pools = config.pools.map((pool, index) => new UpstreamPool(pool, index, this, layout, random));
-    this.listeners = config.listeners.map(
-      (listener, index) => new HttpListener(listener, index, this, layout),
+    for (const pool of this.pools) {
+      if (pool.config.onDown === "reset") pool.onServerGone = (server) => resetSessionsOf(server, reactor);
+    }
+    this.graveyard = new Graveyard(reactor);
+    this.listeners = config.listeners.map((listener, index) =>
+      listener.tcp === undefined
+        ? new HttpListener(listener, index, this, layout)
+        : new TcpListener(listener, listener.tcp, index, this, layout),
     );
     this.#drainSteps = new DrainTimer(this);
     this.#gaugeTimer = new GaugeTimer(this);
@@ -94,6 +111,17 @@ export class ProxyServer {
     const pool = this.pools.find((candidate) => candidate.config.name === name);
     if (pool === undefined) throw new Error(`no pool is named ${name}`);
     return pool;
+  }
+
+  /** The verdicts of the supervisor, by pool. */
+  handleServerStates(states: readonly ServerStateMessage[]): void {
+    const byPool = new Map<number, ServerStateMessage[]>();
+    for (const state of states) {
+      const own = byPool.get(state.poolIndex);
+      if (own === undefined) byPool.set(state.poolIndex, [state]);
+      else own.push(state);
+    }
+    for (const [poolIndex, own] of byPool) this.pools[poolIndex]!.handleServerStates(own);
   }
 
   // ── exchanges ────────────────────────────────────────────────────────────────────────────────────────────
@@ -139,9 +167,11 @@ export class ProxyServer {
 
   // ── running out, draining, stopping ──────────────────────────────────────────────────────────────────────
 
-  /** EMFILE: close what has been idle longest, so that whoever asks next is served. */
+  /** EMFILE: close what has been idle longest, so that whoever asks next is served. TCP sessions are never idle in that sense. */
   handleDescriptorsExhausted(): void {
     this.counters[WorkerSlot.descriptorExhaustions]! += 1;
+    this.pipes.closeIdle();
+    this.graveyard.evict(EVICTIONS);
     let evicted = 0;
     for (const pool of this.pools) evicted += pool.closeOldestIdle(EVICTIONS / 2, Cause.OUT_OF_DESCRIPTORS);
     const idle = this.#idleClients().filter((client) => client.requestCount > 0);
@@ -188,6 +218,7 @@ export class ProxyServer {
 
   cutClients(): void {
     for (const client of this.#clients()) client.abort(Cause.SHUTDOWN);
+    for (const session of liveSessions(this.reactor)) session.close(Cause.SHUTDOWN);
   }
 
   handleClientClosed(): void {

@@ -98,9 +98,9 @@ function writeHead(exchange: Exchange, head: RequestHead): void {
   const isUpgrade = head.upgradeStart >= 0;
   exchange.isUpgradeAsked = isUpgrade;
   forwarding.via = client.listener.config.via;
-  forwarding.persistent = pool.config.keepalive !== 0;
+  forwarding.persistent = pool.keepsConnections;
   forwarding.isUpgrade = isUpgrade;
-  forwarding.trustsPeer = client.listener.trusts(client);
+  forwarding.trustsPeer = client.isPeerTrusted;
   forwarding.hostFallback = pool.hostFallback;
   forwarding.clientAddressLength = client.listener.writePeerAddress(client, forwarding.clientAddress);
   if (pool.config.balance.kind === "hash") exchange.keyHash = keyHashOf(exchange, head);

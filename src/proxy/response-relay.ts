@@ -79,7 +79,7 @@ function beginResponse(exchange: Exchange, head: ResponseHead): void {
   exchange.responseBody.begin(head.framing, head.contentLength);
   exchange.responseFraming = forwardedFraming(head.framing, exchange.clientMinorVersion);
   exchange.decidePersistence(exchange.responseFraming !== Framing.UNTIL_CLOSE);
-  server!.backend.handleSuccess(proxy.reactor.nowMs);
+  server!.handleResponse(proxy.reactor.nowMs, head.status);
   if (exchange.wasReused) server!.learned.handleSurvival(proxy.reactor.nowMs, exchange.upstreamIdleMs);
   if (head.keepAliveTimeoutSeconds >= 0) {
     server!.learned.handleAdvertisedSeconds(proxy.reactor.nowMs, head.keepAliveTimeoutSeconds);

@@ -5,6 +5,7 @@
  *   CONNECTING → BUSY ⇄ IDLE (in the pool) → WATCHED        BUSY → TUNNEL        any → CLOSED
  */
 import { ServerSlot } from "../observe/counter-layout.ts";
+import { encodeProxyHeader, type ProxyVersion } from "../proxy-protocol/proxy-header.ts";
 import type { Reactor } from "../reactor/reactor.ts";
 import { READ_INTEREST, Stream } from "../reactor/stream.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../sys/epoll.ts";
@@ -82,9 +83,22 @@ export class UpstreamConnection extends Stream implements IdleConnection {
     }
     this.state = UpstreamState.BUSY;
     this.reactor().timers.cancel(this);
+    const { sendProxy } = this.pool.config;
+    if (sendProxy !== "off" && !this.#sendProxyHeader(sendProxy)) return;
     this.exchange!.sendRequest();
     // The server may have spoken, or closed, before we did: that edge has just been used up.
     if ((mask & (EPOLLIN | EPOLLRDHUP)) !== 0) this.rearm();
+  }
+
+  /** Before anything else, whose connection this is. False when that failed: nothing of the request was sent then. */
+  #sendProxyHeader(version: ProxyVersion): boolean {
+    const exchange = this.exchange!;
+    const { client } = exchange;
+    const header = encodeProxyHeader(version, client.clientAddress(), client.destinationAddress());
+    const errno = this.write(this.pool.proxy.place(header), 0, header.length);
+    if (errno === 0) return true;
+    exchange.handleConnectFailure(-errno);
+    return false;
   }
 
   protected override get watchesWritable(): boolean {

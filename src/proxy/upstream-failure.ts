@@ -51,11 +51,11 @@ export function failUpstream(exchange: Exchange, cause: number, _errno: number):
 
 /** The server's bytes are no HTTP/1.1 response: nobody else may be asked, and nothing of it is forwarded. */
 export function failResponse(exchange: Exchange, sentence: string): void {
-  noteFailure(exchange);
   if (exchange.isResponseHeadDone) {
     cutShort(exchange, Cause.UPSTREAM_BAD_RESPONSE);
     return;
   }
+  noteFailure(exchange, Cause.UPSTREAM_BAD_RESPONSE);
   exchange.dropUpstream(Cause.UPSTREAM_BAD_RESPONSE);
   exchange.respond(502, `The server's response cannot be understood: ${sentence}`);
 }
@@ -63,8 +63,8 @@ export function failResponse(exchange: Exchange, sentence: string): void {
 function settle(exchange: Exchange, cause: number, phase: number, kind: number, isProven: boolean): void {
   const { pool, proxy, wasReused } = exchange;
   const { nextUpstream } = pool.config;
-  if (countsAgainstServer(phase, kind, wasReused)) noteFailure(exchange);
-  const elapsedMs = proxy.reactor.nowMs - exchange.startedMs;
+  if (countsAgainstServer(phase, kind, wasReused)) noteFailure(exchange, cause);
+  const elapsedMs = proxy.reactor.nowMs - exchange.startedMs - exchange.waitedMs;
   const index = retryDecision(
     phase,
     kind,
@@ -89,15 +89,13 @@ function settle(exchange: Exchange, cause: number, phase: number, kind: number, 
   exchange.retry(decision.action === "retry-same-server");
 }
 
-function noteFailure(exchange: Exchange): void {
-  const server = exchange.server!;
-  server.backend.handleFailure(exchange.proxy.reactor.nowMs);
-  server.count(ServerSlot.failures, 1);
+function noteFailure(exchange: Exchange, cause: number): void {
+  exchange.server!.handleFailure(exchange.proxy.reactor.nowMs, cause);
 }
 
 /** The client has the head and perhaps part of the body: make sure that it cannot take the part for the whole. */
 function cutShort(exchange: Exchange, cause: number): void {
-  noteFailure(exchange);
+  noteFailure(exchange, cause);
   exchange.dropUpstream(cause);
   const endsByClose = exchange.responseFraming === Framing.UNTIL_CLOSE;
   exchange.finish(endsByClose ? Ending.RESET : Ending.CLOSE, Cause.UPSTREAM_TRUNCATED);

@@ -6,7 +6,10 @@
 import { Backend } from "../balance/backend.ts";
 import { createSelector, type Selector } from "../balance/selector.ts";
 import type { PoolConfig } from "../config/types.ts";
+import type { ServerStateMessage } from "../daemon/messages.ts";
+import { CLOSE_CAUSES } from "../observe/close-cause.ts";
 import { type CounterLayout, latencyBucket, PoolSlot, ServerSlot } from "../observe/counter-layout.ts";
+import type { Reactor } from "../reactor/reactor.ts";
 import { Errno } from "../sys/errno.ts";
 import { AF_UNIX, type EncodedAddress, encodeSocketAddress } from "../sys/sockaddr.ts";
 import { close, connect, openStreamSocket, tryBind } from "../sys/socket.ts";
@@ -21,7 +24,9 @@ import type { Exchange } from "./exchange.ts";
 import { Cause } from "./failure.ts";
 import { IdlePool } from "./idle-pool.ts";
 import { LearnedIdleTimeout } from "./learned-idle-timeout.ts";
+import { PoolQueue } from "./pool-queue.ts";
 import type { ProxyServer } from "./proxy-server.ts";
+import { ServerTraffic } from "./traffic-observer.ts";
 import { UpstreamConnection } from "./upstream-connection.ts";
 
 /** With `keepalive_timeout: auto`, an idle connection is kept at most this long while nothing else is known (nginx: 60 s). */
@@ -38,13 +43,21 @@ export class PoolServer {
   readonly learned: LearnedIdleTimeout;
   /** The one connection that is kept open beyond its limit. */
   watched: UpstreamConnection | undefined = undefined;
+  readonly #traffic: ServerTraffic;
   readonly #counters: Float64Array;
   readonly #base: number;
 
-  constructor(backend: Backend, learned: LearnedIdleTimeout, counters: Float64Array, base: number) {
+  constructor(
+    backend: Backend,
+    learned: LearnedIdleTimeout,
+    traffic: ServerTraffic,
+    counters: Float64Array,
+    base: number,
+  ) {
     this.backend = backend;
     this.address = encodeSocketAddress(backend.config.address);
     this.learned = learned;
+    this.#traffic = traffic;
     this.#counters = counters;
     this.#base = base;
   }
@@ -55,6 +68,26 @@ export class PoolServer {
 
   set(slot: number, value: number): void {
     this.#counters[this.#base + slot] = value;
+  }
+
+  /** It answered, or served a TCP session: for max_fails here and for health in the supervisor. */
+  handleSuccess(nowMs: number): void {
+    this.backend.handleSuccess(nowMs);
+    this.#traffic.handleSuccess();
+  }
+
+  /** It failed in a way that speaks against it; `cause` is the close cause of the connection. */
+  handleFailure(nowMs: number, cause: number): void {
+    this.backend.handleFailure(nowMs);
+    this.count(ServerSlot.failures, 1);
+    this.#traffic.handleFailure(CLOSE_CAUSES[cause]!.name, false);
+  }
+
+  /** A response head came. Max_fails counts any as a success, as nginx does; health looks at the status. */
+  handleResponse(nowMs: number, status: number): void {
+    this.backend.handleSuccess(nowMs);
+    if (status < 500 || isRequestsFault(status)) this.#traffic.handleSuccess();
+    else this.#traffic.handleFailure("response-5xx", true);
   }
 
   countResponse(status: number, latencyUs: number): void {
@@ -72,7 +105,15 @@ export class UpstreamPool {
   readonly config: PoolConfig;
   readonly proxy: ProxyServer;
   readonly servers: readonly PoolServer[];
-  readonly selector: Selector;
+  readonly backends: readonly Backend[];
+  /** Made anew when a weight changes. */
+  selector: Selector;
+  /** A server has gone down or into maintenance; told after it left rotation. The TCP relay listens (on_down). */
+  onServerGone: ((server: PoolServer) => void) | undefined = undefined;
+  /** Connections are kept for further requests. With `send_proxy` each belongs to one client, so none is. */
+  readonly keepsConnections: boolean;
+  /** Who waits while every server is at max_conns. */
+  readonly queue: PoolQueue;
   /** Host for an HTTP/1.0 request that names none. */
   readonly hostFallback: Uint8Array;
   /** Lower-case name of the field that `balance: {hash: "header:…"}` takes its key from. */
@@ -101,11 +142,20 @@ export class UpstreamPool {
     const idleMsMax = config.keepaliveTimeoutMs === "auto" ? IDLE_MS_MAX : config.keepaliveTimeoutMs;
     this.servers = backends.map((backend, serverIndex) => {
       const learned = new LearnedIdleTimeout(idleMsMax);
-      return new PoolServer(backend, learned, proxy.counters, layout.serverBase(index, serverIndex));
+      const observer = config.health === undefined ? undefined : proxy.trafficObserver;
+      const traffic = new ServerTraffic(observer, index, serverIndex);
+      return new PoolServer(backend, learned, traffic, proxy.counters, layout.serverBase(index, serverIndex));
     });
+    this.backends = backends;
     this.selector = createSelector(config.balance, backends, random);
+    this.queue = new PoolQueue(this);
+    this.keepsConnections = config.keepalive !== 0 && config.sendProxy === "off";
     this.#idle = new IdlePool(config.keepalive, backends.length);
     this.#sourceAddress = encodeSource(config.sourceAddress);
+  }
+
+  get reactor(): Reactor {
+    return this.proxy.reactor;
   }
 
   count(slot: number, amount: number): void {
@@ -116,6 +166,7 @@ export class UpstreamPool {
   writeGauges(): void {
     const { nowMs } = this.proxy.reactor;
     this.proxy.counters[this.#base + PoolSlot.idle] = this.#idle.size;
+    this.proxy.counters[this.#base + PoolSlot.waiting] = this.queue.size;
     for (const server of this.servers) {
       server.set(ServerSlot.active, server.backend.activeConnections);
       server.set(ServerSlot.idle, this.#idle.sizeOf(server.backend.index));
@@ -141,13 +192,8 @@ export class UpstreamPool {
 
   /** Opens a connection for the exchange. Returns 0, or the errno of what failed at once. */
   connect(server: PoolServer, exchange: Exchange): number {
-    const fd = openStreamSocket(server.address.family);
+    const fd = this.openSocket(server);
     if (fd < 0) return -fd;
-    const errno = this.#prepare(fd, server.address.family) || -connect(fd, server.address);
-    if (errno !== 0 && errno !== Errno.EINPROGRESS) {
-      close(fd);
-      return errno;
-    }
     const { nowMs } = this.proxy.reactor;
     const ageMsMax = this.config.keepaliveTimeMs * (1 - AGE_JITTER * this.#random());
     const connection = new UpstreamConnection(fd, this, server, nowMs, Math.floor(ageMsMax));
@@ -161,6 +207,16 @@ export class UpstreamPool {
     server.backend.activeConnections++;
     server.count(ServerSlot.connectionsOpened, 1);
     return 0;
+  }
+
+  /** A socket with the pool's options whose connect(2) has been begun, or -errno of what failed at once. */
+  openSocket(server: PoolServer): number {
+    const fd = openStreamSocket(server.address.family);
+    if (fd < 0) return fd;
+    const errno = this.#prepare(fd, server.address.family) || -connect(fd, server.address);
+    if (errno === 0 || errno === Errno.EINPROGRESS) return fd;
+    close(fd);
+    return -errno;
   }
 
   #prepare(fd: number, family: number): number {
@@ -178,7 +234,9 @@ export class UpstreamPool {
     const { nowMs } = this.proxy.reactor;
     const { keepaliveRequests, keepaliveTimeMs } = this.config;
     if (this.proxy.isDraining) return Cause.UPSTREAM_DRAIN;
-    if (this.config.keepalive === 0) return Cause.UPSTREAM_POOL_FULL;
+    if (!connection.server.backend.isUp) return Cause.UPSTREAM_OUT_OF_ROTATION;
+    if (!this.keepsConnections)
+      return this.config.sendProxy === "off" ? Cause.UPSTREAM_POOL_FULL : Cause.UPSTREAM_CARRIES_CLIENT;
     if (keepaliveRequests !== 0 && connection.requestCount >= keepaliveRequests)
       return Cause.UPSTREAM_REQUEST_LIMIT;
     if (keepaliveTimeMs !== 0 && nowMs - connection.openedAtMs >= connection.ageMsMax)
@@ -229,6 +287,7 @@ export class UpstreamPool {
   /** A connection is no longer used by an exchange. */
   releaseBusy(server: PoolServer): void {
     server.backend.activeConnections--;
+    this.queue.noteChange();
   }
 
   /** Closes up to `count` idle connections, the longest idle first: descriptors are short, or the worker drains. */
@@ -242,11 +301,51 @@ export class UpstreamPool {
     return closed;
   }
 
+  /** What the supervisor says about servers of this pool: health, the operator's orders, weights. */
+  handleServerStates(states: readonly ServerStateMessage[]): void {
+    let hasNewWeight = false;
+    for (const state of states) {
+      const server = this.servers[state.serverIndex]!;
+      const { backend } = server;
+      const { nowMs } = this.proxy.reactor;
+      const weight = backend.weight;
+      const wasUp = backend.isUp;
+      const wasGone = backend.isGone;
+      backend.setWeight(state.weight);
+      backend.setUp(state.isUp, nowMs);
+      backend.setAdmin(state.admin, nowMs);
+      hasNewWeight ||= backend.weight !== weight;
+      if (wasUp && !backend.isUp) this.#closeIdleOf(server);
+      if (!wasGone && backend.isGone) this.handleServerDown(server);
+    }
+    if (hasNewWeight) this.selector = createSelector(this.config.balance, this.backends, this.#random);
+    this.queue.noteChange();
+  }
+
+  /** A server is down or in maintenance: what goes on there may be ended. */
+  handleServerDown(server: PoolServer): void {
+    this.onServerGone?.(server);
+  }
+
+  /** Nothing new is sent there: connections kept for it would only wait for their end. */
+  #closeIdleOf(server: PoolServer): void {
+    for (;;) {
+      const connection = this.#idle.oldestOf(server.backend.index);
+      if (connection === undefined) return;
+      connection.close(Cause.UPSTREAM_OUT_OF_ROTATION);
+    }
+  }
+
   #idleLimitMs(server: PoolServer, nowMs: number): number {
     return this.config.keepaliveTimeoutMs === "auto"
       ? server.learned.limitMs(nowMs)
       : this.config.keepaliveTimeoutMs;
   }
+}
+
+/** 501 and 505 say that the request asks for too much, not that the server is ill. */
+function isRequestsFault(status: number): boolean {
+  return status === 501 || status === 505;
 }
 
 function encodeSource(host: string | undefined): EncodedAddress | undefined {
