@@ -1,5 +1,5 @@
 /**
- * Asks a running gateway over its admin API (daemon/admin-server.ts). Called by `status`, `reload`, `drain`.
+ * Asks a running gateway over its admin API (daemon/admin-server.ts). Called by `status`, `reload`, `drain`, `server`, ….
  * Address: `--admin`, else the environment's HOLDFAST_ADMIN, else unix:/run/holdfast.sock.
  */
 import { request } from "node:http";
@@ -30,6 +30,7 @@ export async function askGateway(
   admin: string,
   method: "GET" | "POST",
   path: string,
+  body?: object,
 ): Promise<AdminAnswer | undefined> {
   const address = parseAdminAddress(admin);
   if (typeof address === "string") {
@@ -37,7 +38,7 @@ export async function askGateway(
     return undefined;
   }
   try {
-    return await send(address, method, path);
+    return await send(address, method, path, body);
   } catch (error) {
     fail(EXIT_BAD_NEWS, explainUnreachable(address, error as NodeJS.ErrnoException));
     return undefined;
@@ -50,19 +51,21 @@ export function parseAdminAddress(text: string): SocketAddress | string {
   return parsed.ok ? parsed.value : parsed.reason;
 }
 
-function send(address: SocketAddress, method: string, path: string): Promise<AdminAnswer> {
+function send(address: SocketAddress, method: string, path: string, body?: object): Promise<AdminAnswer> {
   const target = address.family === "unix" ? { socketPath: address.path } : address;
   const { family: _, ...where } = target as { family?: string };
   return new Promise((resolve, reject) => {
     const outgoing = request({ ...where, method, path, agent: false }, (response) => {
-      let body = "";
-      response.setEncoding("utf8").on("data", (text: string) => {
-        body += text;
+      let text = "";
+      response.setEncoding("utf8").on("data", (part: string) => {
+        text += part;
       });
       response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body }));
+      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
     });
-    outgoing.on("error", reject).end();
+    outgoing.on("error", reject);
+    if (body === undefined) outgoing.end();
+    else outgoing.setHeader("Content-Type", "application/json").end(JSON.stringify(body));
   });
 }
 

@@ -8,6 +8,8 @@ import { demoCommand } from "./demo.ts";
 import { drainCommand } from "./drain.ts";
 import { reloadCommand } from "./reload.ts";
 import { runCommand } from "./run.ts";
+import { serverCommand } from "./server.ts";
+import { sessionsCommand } from "./sessions.ts";
 import { statusCommand } from "./status.ts";
 import { readVersion } from "./version.ts";
 
@@ -30,8 +32,10 @@ export function holdfastCommand(): Command {
     runCommand(),
     checkCommand(),
     statusCommand(),
+    sessionsCommand(),
     reloadCommand(),
     drainCommand(),
+    serverCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -74,3 +74,48 @@ test("formatStatus() tells of a failed reload, lists each address, sums up rare 
   );
   assert.match(lines[web + 1]!, /^ +\[::\]:80$/);
 });
+
+test("formatStatus() says why a server is not simply up, and what the checks think of one the operator took out", () => {
+  const health = {
+    check: "http",
+    state: "down",
+    reason: "connection refused (3 failed checks in a row)",
+    since: "T1",
+    sinceMs: 61_000,
+    checks: 1200,
+    checksFailed: 3,
+    timesUp: 0,
+    timesDown: 1,
+    trafficFailures: 0,
+    lastCheck: { ok: false, reason: "connection refused", durationMs: 1, at: "T2" },
+    certificateExpiresAt: null,
+  } as const;
+  const server = {
+    name: "a:1",
+    state: "down",
+    reason: health.reason,
+    since: "T1",
+    sinceMs: 61_000,
+    admin: "up",
+    weight: 3,
+    closes: [],
+    health,
+    latency: { p99Ms: null },
+  };
+  const drained = { ...server, name: "b:1", state: "drain", reason: "the operator's order", admin: "drain" };
+  const up = { ...server, name: "c:1", state: "up", reason: null, health: null };
+  const zero = new Proxy({}, { get: () => 0 });
+  const withZeros = (fields: object) =>
+    Object.assign(Object.create(zero), { backup: false, reuseRatio: null, idleLimitMs: null, ...fields });
+  const pool = withZeros({
+    name: "web",
+    queue: { waiting: 4 },
+    servers: [server, drained, up].map(withZeros),
+  });
+  const lines = formatStatus({ ...STATUS, pools: [pool] });
+  assert.match(lines.find((line) => line.startsWith("web   a:1"))!, /down +1m1s +3 +1,200 +3 +0 +0 +4/);
+  assert.deepEqual(lines.slice(-2), [
+    "web a:1: down since T1; connection refused (3 failed checks in a row)",
+    "web b:1: drain since T1; the operator's order; health checks say down: connection refused (3 failed checks in a row)",
+  ]);
+});

@@ -5,6 +5,7 @@ import type {
   CloseCount,
   ListenerStatus,
   PoolStatus,
+  ServerStatus,
   StatusDocument,
   WorkerStatus,
 } from "../observe/status.ts";
@@ -19,7 +20,8 @@ export function formatStatus(status: StatusDocument, isColoured = false): string
     formatWorkers(status.workers, isColoured),
     formatListeners(status.listeners, isColoured),
     formatPools(status.pools, isColoured),
-  ];
+    formatTroubles(status.pools),
+  ].filter((lines) => lines.length > 0);
   return sections.flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
 }
 
@@ -110,8 +112,13 @@ const POOL_COLUMNS: readonly Column[] = [
   { title: "POOL" },
   { title: "SERVER" },
   { title: "STATE" },
+  { title: "FOR", align: "right" },
+  { title: "WEIGHT", align: "right" },
+  { title: "CHECKS", align: "right" },
+  { title: "BAD", align: "right" },
   { title: "ACTIVE", align: "right" },
   { title: "IDLE", align: "right" },
+  { title: "WAITING", align: "right" },
   { title: "REQUESTS", align: "right" },
   { title: "REUSED", align: "right" },
   { title: "FAILED", align: "right" },
@@ -127,8 +134,13 @@ function formatPools(pools: readonly PoolStatus[], isColoured: boolean): string[
       index === 0 ? pool.name : "",
       server.backup ? `${server.name} (backup)` : server.name,
       server.state,
+      server.sinceMs === null ? NONE : formatAge(server.sinceMs),
+      formatCount(server.weight),
+      server.health === null ? NONE : formatCount(server.health.checks),
+      server.health === null ? NONE : formatCount(server.health.checksFailed),
       formatCount(server.connectionsActive),
       formatCount(server.connectionsIdle),
+      index === 0 ? formatCount(pool.queue.waiting) : "",
       formatCount(server.requests),
       formatRatio(server.reuseRatio),
       formatCount(server.failures),
@@ -139,6 +151,25 @@ function formatPools(pools: readonly PoolStatus[], isColoured: boolean): string[
     ]),
   );
   return formatTable(POOL_COLUMNS, rows, isColoured);
+}
+
+/** One line for each server that is not simply up: why. */
+function formatTroubles(pools: readonly PoolStatus[]): string[] {
+  return pools.flatMap((pool) =>
+    pool.servers
+      .filter((server) => server.state !== "up")
+      .map((server) => `${pool.name} ${server.name}: ${explainState(server)}`),
+  );
+}
+
+function explainState({ state, reason, since, health, admin }: ServerStatus): string {
+  const parts = [`${state}${since === null ? "" : ` since ${since}`}`];
+  if (reason !== null) parts.push(reason);
+  const hasOtherVerdict = admin !== "up" && health !== null && health.state !== "up";
+  if (hasOtherVerdict) parts.push(`health checks say ${health.state}: ${health.reason}`);
+  else if (health?.lastCheck && reason?.startsWith(health.lastCheck.reason) !== true)
+    parts.push(`last check: ${health.lastCheck.reason}`);
+  return parts.join("; ");
 }
 
 /** The most frequent causes, and how many closes had another. */

@@ -1,6 +1,6 @@
 /**
  * The admin API: HTTP on a UNIX socket or a TCP address (design: `GET /status`, `GET /metrics`, `POST /reload`,
- * `POST /drain`). Runs in the supervisor, on Node's event loop; the data plane never waits for it.
+ * `POST /drain`; `POST /server` for one server). Runs in the supervisor, on Node's event loop; the data plane never waits for it.
  * There is no authentication: the file mode of the socket (0660) is the permission.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
@@ -9,6 +9,8 @@ import { PROMETHEUS_CONTENT_TYPE } from "../observe/prometheus.ts";
 import type { StatusDocument } from "../observe/status.ts";
 import { formatSocketAddress } from "../sys/sockaddr.ts";
 import { describePortHolder } from "./port-holder.ts";
+import type { OrderOutcome, ServerOrderRequest } from "./server-orders.ts";
+import type { SessionsDocument } from "./session-collector.ts";
 import { removeStaleSocketFile } from "./unix-path.ts";
 
 export interface ReloadOutcome {
@@ -23,11 +25,26 @@ export interface AdminActions {
   metrics(): string;
   reload(): Promise<ReloadOutcome>;
   drain(): void;
+  orderServer(request: ServerOrderRequest): OrderOutcome;
+  sessions(limit: number): Promise<SessionsDocument>;
 }
+
+/** Of `GET /sessions`; a session is about 400 bytes of JSON. */
+const SESSIONS_MAX = 10_000;
+const SESSIONS_DEFAULT = 100;
+
+/** Longer requests are refused. */
+const BODY_BYTES_MAX = 64 * 1024;
 
 interface Endpoint {
   readonly method: "GET" | "POST";
-  readonly handle: (actions: AdminActions, response: ServerResponse) => void | Promise<void>;
+  /** `body`: of the request, empty for GET. `query`: what follows the path. */
+  readonly handle: (
+    actions: AdminActions,
+    response: ServerResponse,
+    body: string,
+    query: URLSearchParams,
+  ) => void | Promise<void>;
 }
 
 const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
@@ -38,6 +55,15 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
   "/metrics": {
     method: "GET",
     handle: (actions, response) => answer(response, 200, PROMETHEUS_CONTENT_TYPE, actions.metrics()),
+  },
+  "/sessions": {
+    method: "GET",
+    handle: async (actions, response, _body, query) => {
+      const limit = Number(query.get("limit") ?? SESSIONS_DEFAULT);
+      if (Number.isInteger(limit) && limit >= 0 && limit <= SESSIONS_MAX)
+        answerJson(response, 200, await actions.sessions(limit));
+      else answerError(response, 400, `limit is a number from 0 to ${SESSIONS_MAX}`);
+    },
   },
   "/reload": {
     method: "POST",
@@ -51,6 +77,20 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
     handle: (actions, response) => {
       actions.drain();
       answerJson(response, 202, { ok: true, lines: ["draining"] });
+    },
+  },
+  /** {"pool", "server", "action": "drain" | "maint" | "up", "weight"}: one of the last two may be missing. */
+  "/server": {
+    method: "POST",
+    handle: (actions, response, body) => {
+      const request = parseObject(body);
+      if (request === undefined) {
+        answerError(response, 400, "send a JSON object: pool, server, and action or weight");
+        return;
+      }
+      const outcome = actions.orderServer(request);
+      const { ok, lines } = outcome;
+      answerJson(response, ok ? 200 : outcome.isUnknownName ? 404 : 422, { ok, lines });
     },
   },
 };
@@ -117,8 +157,12 @@ async function handleRequest(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  request.resume();
-  const path = (request.url ?? "/").split("?", 1)[0]!;
+  const body = await readBody(request);
+  if (body === undefined) {
+    answerError(response, 413, `more than ${BODY_BYTES_MAX} bytes`);
+    return;
+  }
+  const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
   const endpoint = Object.hasOwn(ENDPOINTS, path) ? ENDPOINTS[path] : undefined;
   if (endpoint === undefined) {
     answerError(response, 404, `there is no ${path}; there are ${Object.keys(ENDPOINTS).join(", ")}`);
@@ -135,7 +179,27 @@ async function handleRequest(
     answerError(response, 403, "requests from web pages are refused");
     return;
   }
-  await endpoint.handle(actions, response);
+  await endpoint.handle(actions, response, body, new URLSearchParams(query));
+}
+
+/** Undefined: it is too long. */
+async function readBody(request: IncomingMessage): Promise<string | undefined> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const part of request) {
+    bytes += (part as Buffer).length;
+    if (bytes <= BODY_BYTES_MAX) parts.push(part as Buffer);
+  }
+  return bytes <= BODY_BYTES_MAX ? Buffer.concat(parts).toString("utf8") : undefined;
+}
+
+function parseObject(text: string): ServerOrderRequest | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function answer(response: ServerResponse, status: number, contentType: string, body: string): void {

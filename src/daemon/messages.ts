@@ -39,12 +39,61 @@ export interface ConfigureMessage {
   readonly accessLogFd?: number;
 }
 
+export interface ServerStateMessage {
+  readonly poolIndex: number;
+  readonly serverIndex: number;
+  /** Health: false takes the server out of rotation. */
+  readonly isUp: boolean;
+  /** Operator: `drain` takes nothing new and keeps what is there, `maint` is as down. */
+  readonly admin: "up" | "drain" | "maint";
+  /** Weight in force. */
+  readonly weight: number;
+}
+
+/** One live TCP session as `holdfast sessions` shows it. */
+export interface SessionMessage {
+  readonly id: number;
+  readonly listener: string;
+  readonly pool: string;
+  readonly server: string;
+  readonly client: string;
+  readonly local: string;
+  readonly upstreamLocal: string;
+  readonly ageMs: number;
+  readonly idleMs: number;
+  /** Until it expires; -1 = never. */
+  readonly leftMs: number;
+  readonly bytesFromClient: number;
+  readonly bytesFromServer: number;
+  readonly state: "connecting" | "established" | "client-ended" | "server-ended";
+  /** So_keepalive of the two sockets, as the kernel reports it. */
+  readonly clientKeepalive: string;
+  readonly serverKeepalive: string;
+}
+
+/** What live traffic said about a server since the last message. */
+export interface ObservationMessage {
+  readonly poolIndex: number;
+  readonly serverIndex: number;
+  readonly successes: number;
+  /** In a row, after the last success. */
+  readonly failures: number;
+  /** How many of the failures were answers of class 5xx. */
+  readonly responses5xx: number;
+  /** Name of the close cause, or `response-5xx`, of the last failure; empty when there was none. */
+  readonly lastFailure: string;
+}
+
 export type SupervisorMessage =
   | ConfigureMessage
   /** Stop accepting, finish what is in progress within so many milliseconds from now, say `drained`, exit 0. */
   | { readonly type: "drain"; readonly deadlineMs: number }
   /** Exit 0 now. */
   | { readonly type: "stop" }
+  /** The verdict of health checks and of the operator; sent for every server after `configure`, then for each change. */
+  | { readonly type: "server-states"; readonly states: readonly ServerStateMessage[] }
+  /** Answered by `sessions`, in one message of at most `limit` entries. */
+  | { readonly type: "list-sessions"; readonly requestId: number; readonly limit: number }
   /** Open `config.accessLog.path` again (the supervisor has created it, and gave it to `user`). */
   | { readonly type: "reopen-logs" };
 
@@ -52,6 +101,14 @@ export type WorkerMessage =
   /** Configured and accepting. */
   | { readonly type: "ready" }
   | { readonly type: "drained" }
+  | {
+      readonly type: "sessions";
+      readonly requestId: number;
+      readonly total: number;
+      readonly sessions: readonly SessionMessage[];
+    }
+  /** At most ten a second; only servers with something to say. */
+  | { readonly type: "observations"; readonly observations: readonly ObservationMessage[] }
   /** Cannot go on; the worker exits after this. */
   | { readonly type: "fatal"; readonly message: string }
   | {

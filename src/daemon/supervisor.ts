@@ -16,11 +16,15 @@ import { raiseDescriptorLimit } from "../sys/process.ts";
 import { formatSocketAddress } from "../sys/sockaddr.ts";
 import { closeAccessLog, openAccessLog } from "./access-log-file.ts";
 import { type AdminActions, AdminServer, type ReloadOutcome } from "./admin-server.ts";
+import { HeartbeatReceiver } from "./heartbeat-receiver.ts";
 import { ListeningSockets } from "./listening-sockets.ts";
 import type { WorkerMessage } from "./messages.ts";
 import { PHASES, type Phase, type PhaseEvent, phaseAfter } from "./phases.ts";
 import { findUser } from "./privileges.ts";
 import { respawnAfter } from "./respawn-policy.ts";
+import type { OrderOutcome, ServerOrderRequest } from "./server-orders.ts";
+import { ServerStates } from "./server-states.ts";
+import { SessionCollector, type SessionsDocument } from "./session-collector.ts";
 import { WorkerProcess } from "./worker-process.ts";
 
 /** What loading the configuration gives: the values, or every problem as a line for humans. */
@@ -76,6 +80,8 @@ export class Supervisor implements AdminActions {
   readonly #sockets = new ListeningSockets();
   readonly #ledger = new CounterLedger();
   readonly #workers = new Set<WorkerProcess>();
+  readonly #sessions = new SessionCollector();
+  readonly #servers: ServerStates;
   /** Crashes in a row and the pending respawn, by worker index. */
   readonly #crashesInARow = new Map<number, number>();
   readonly #respawnTimers = new Map<number, NodeJS.Timeout>();
@@ -85,6 +91,7 @@ export class Supervisor implements AdminActions {
   /** Counts attempts too, so that two generations never share a number. */
   #lastGenerationNumber = 0;
   #admin: AdminServer | undefined;
+  #heartbeats: HeartbeatReceiver | undefined;
   #readiness: Readiness | undefined;
   #reloadInProgress: Promise<ReloadOutcome> | undefined;
   #respawns = 0;
@@ -96,6 +103,7 @@ export class Supervisor implements AdminActions {
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#logger = options.logger;
+    this.#servers = new ServerStates(options.logger, () => this.#workers);
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
@@ -214,6 +222,16 @@ export class Supervisor implements AdminActions {
     });
   }
 
+  /** Drain, maintenance, weight of one server. */
+  orderServer(request: ServerOrderRequest): OrderOutcome {
+    return this.#servers.order(request);
+  }
+
+  /** Live TCP sessions of all workers, those that drain included. */
+  sessions(limit: number): Promise<SessionsDocument> {
+    return this.#sessions.collect(this.#workers, limit);
+  }
+
   metrics(): string {
     return formatPrometheus(this.#facts(), this.#counters(this.#liveCounters()));
   }
@@ -229,15 +247,18 @@ export class Supervisor implements AdminActions {
     const prepared = this.#sockets.prepare(config.listeners);
     let accessLogFd: number | undefined;
     let admin: AdminServer | undefined;
+    let heartbeats: HeartbeatReceiver | undefined;
     const spawned: WorkerProcess[] = [];
     const generation: Generation = { number: this.#lastGenerationNumber, config, accessLogFd };
     try {
       accessLogFd = openAccessLog(config);
       generation.accessLogFd = accessLogFd;
       admin = await this.#prepareAdmin(config.admin);
+      heartbeats = await this.#prepareHeartbeats(config.heartbeats?.bind);
       if (this.#isStopRequested) {
         throw new Error("the gateway was told to stop"); // while the file was read or the admin API bound
       }
+      this.#servers.prepare(config);
       this.#readiness = new Readiness(config.workers, this.#options.readyTimeoutMs ?? READY_TIMEOUT_MS);
       for (let index = 0; index < config.workers; index++) {
         spawned.push(this.#spawn(index, generation, prepared.sockets));
@@ -249,6 +270,9 @@ export class Supervisor implements AdminActions {
       if (admin !== this.#admin) {
         admin?.close();
       }
+      if (heartbeats !== this.#heartbeats) {
+        heartbeats?.close();
+      }
       prepared.rollback();
       throw error;
     } finally {
@@ -259,6 +283,7 @@ export class Supervisor implements AdminActions {
     this.#replaceAdmin(admin);
     const previous = this.#generation;
     this.#generation = generation;
+    this.#replaceHeartbeats(heartbeats, config);
     closeAccessLog(previous?.accessLogFd);
     this.#letGoOfOlder(generation);
   }
@@ -278,6 +303,27 @@ export class Supervisor implements AdminActions {
     if (admin !== this.#admin) {
       this.#admin?.close();
       this.#admin = admin;
+    }
+  }
+
+  /** As with the admin server. */
+  async #prepareHeartbeats(address: SocketAddress | undefined): Promise<HeartbeatReceiver | undefined> {
+    if (address === undefined) {
+      return undefined;
+    }
+    const current = this.#heartbeats;
+    const isSame =
+      current !== undefined && formatSocketAddress(current.address) === formatSocketAddress(address);
+    return isSame ? current : HeartbeatReceiver.listen(address);
+  }
+
+  #replaceHeartbeats(heartbeats: HeartbeatReceiver | undefined, config: GatewayConfig): void {
+    const previous = this.#heartbeats;
+    this.#heartbeats = heartbeats;
+    heartbeats?.configure(config.pools);
+    this.#servers.commit(config, heartbeats);
+    if (previous !== heartbeats) {
+      previous?.close();
     }
   }
 
@@ -338,6 +384,7 @@ export class Supervisor implements AdminActions {
       handleEnd: (ended) => this.#handleEnd(ended),
     });
     this.#workers.add(worker);
+    this.#servers.tellAll(worker);
     return worker;
   }
 
@@ -354,6 +401,12 @@ export class Supervisor implements AdminActions {
         return;
       case "drained":
         return;
+      case "sessions":
+        this.#sessions.handleAnswer(worker, message);
+        return;
+      case "observations":
+        this.#servers.observe(worker.config, message.observations);
+        return;
       case "fatal":
         worker.fatalMessage = message.message;
         this.#logger.log("error", "worker-fatal", `worker ${worker.index}: ${message.message}`, fields);
@@ -368,6 +421,7 @@ export class Supervisor implements AdminActions {
     this.#ledger.retire(countersOf(worker));
     worker.release();
     this.#workers.delete(worker);
+    this.#sessions.handleWorkerEnd(worker);
     const reason = worker.fatalMessage ?? worker.ending ?? "unknown";
     if (!worker.isEndExpected) {
       this.#logger.log("error", "worker-ended", `worker ${worker.index} ended by itself: ${reason}`, {
@@ -465,6 +519,9 @@ export class Supervisor implements AdminActions {
     const hasFinished = this.#enter("last-worker-gone");
     if (hasFinished || this.#phase === "stopped") {
       this.#sockets.closeAll();
+      this.#servers.stop();
+      this.#heartbeats?.close();
+      this.#heartbeats = undefined;
       this.#replaceAdmin(undefined);
       closeAccessLog(this.#generation?.accessLogFd);
       this.#generation = undefined;
@@ -504,6 +561,7 @@ export class Supervisor implements AdminActions {
       reloadsOk: this.#reloadsOk,
       reloadsFailed: this.#reloadsFailed,
       lastReload: this.#lastReload,
+      servers: this.#servers.facts(),
     };
   }
 
@@ -568,6 +626,7 @@ const NO_CONFIG: GatewayConfig = {
   admin: undefined,
   drainTimeoutMs: 0,
   accessLog: undefined,
+  heartbeats: undefined,
   listeners: [],
   pools: [],
 };

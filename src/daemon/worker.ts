@@ -9,6 +9,7 @@ import { AccessLog } from "../proxy/access-log.ts";
 import { ProxyServer } from "../proxy/proxy-server.ts";
 import { Mailbox, type MailboxHandler } from "../reactor/mailbox.ts";
 import { Reactor } from "../reactor/reactor.ts";
+import { describeSession, liveSessions } from "../relay/session-list.ts";
 import { mapShared } from "../sys/memory.ts";
 import { ignoreSignal, openAppend, Signal, setDumpable, setNonBlocking } from "../sys/process.ts";
 import { type ConfigureMessage, MAILBOX_FD, type SupervisorMessage } from "./messages.ts";
@@ -45,6 +46,12 @@ export class Worker implements MailboxHandler {
       case "stop":
         this.#reactor.stop();
         break;
+      case "server-states":
+        this.#server?.handleServerStates(message.states);
+        break;
+      case "list-sessions":
+        this.#listSessions(message.requestId, message.limit);
+        break;
       case "reopen-logs":
         this.#reopenLogs();
         break;
@@ -73,6 +80,8 @@ export class Worker implements MailboxHandler {
     this.#accessLog = this.#openAccessLog(config, message.accessLogFd);
     const server = new ProxyServer(this.#reactor, config, counters, this.#accessLog, Math.random);
     this.#server = server;
+    server.trafficObserver.onObservations = (observations) =>
+      this.#mailbox.post({ type: "observations", observations });
     if (config.user !== undefined && dropPrivileges(config.user)) setDumpable();
     for (const socket of message.listeningSockets) {
       setNonBlocking(socket.fd);
@@ -93,6 +102,13 @@ export class Worker implements MailboxHandler {
       this.#reactor.stop();
     };
     server.drain(deadlineMs);
+  }
+
+  #listSessions(requestId: number, limit: number): void {
+    const live = liveSessions(this.#reactor);
+    const { nowMs } = this.#reactor;
+    const sessions = live.slice(0, limit).map((session) => describeSession(session, nowMs));
+    this.#mailbox.post({ type: "sessions", requestId, total: live.length, sessions });
   }
 
   #reopenLogs(): void {

@@ -171,6 +171,56 @@ export const CLOSE_CAUSES = [
     help: "The client went away, so the exchange with the server was given up.",
   },
   { name: "upstream-drain", side: "gateway", help: "The gateway is stopping or reloading." },
+  {
+    name: "peer-fin-in-queue",
+    side: "client",
+    help: "The client closed (FIN) while its request waited for a server with room (queue).",
+  },
+  {
+    name: "bad-proxy-header",
+    side: "gateway",
+    help: "The connection did not begin with a PROXY protocol header, or with a broken one (proxy_protocol: accept).",
+  },
+  {
+    name: "upstream-carries-client",
+    side: "gateway",
+    help: "The connection began with one client's address (send_proxy); it is not used for another.",
+  },
+  {
+    name: "upstream-out-of-rotation",
+    side: "gateway",
+    help: "The server is down, in maintenance or drained (health check, operator): idle connections to it are closed.",
+  },
+  {
+    name: "session-client-fin",
+    side: "client",
+    help: "The client ended a TCP session first (FIN), and the server followed.",
+  },
+  {
+    name: "session-server-fin",
+    side: "upstream",
+    help: "The server ended a TCP session first (FIN), and the client followed.",
+  },
+  {
+    name: "session-idle",
+    side: "gateway",
+    help: "idle_timeout passed without payload in either direction of a TCP session; on_idle says what was sent.",
+  },
+  {
+    name: "session-half-close-timeout",
+    side: "gateway",
+    help: "One side of a TCP session had ended, and half_close_timeout passed without payload from the other.",
+  },
+  {
+    name: "session-no-server",
+    side: "gateway",
+    help: "No server of the pool could take a TCP session; the client was reset.",
+  },
+  {
+    name: "server-down",
+    side: "gateway",
+    help: "The server of a TCP session went down (on_down: reset); both ends were reset.",
+  },
 ] as const satisfies readonly CloseCauseEntry[];
 
 export type CloseCause = (typeof CLOSE_CAUSES)[number]["name"];

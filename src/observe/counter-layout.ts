@@ -87,8 +87,14 @@ export const PoolSlot = {
   noServer: 3,
   /** Gauge. */
   idle: 4,
+  /** Gauge: requests and sessions that wait because every server is at max_conns. */
+  waiting: 5,
+  /** Those that had to wait, in all. */
+  queued: 6,
+  queueTimeouts: 7,
+  queueRefusals: 8,
 } as const;
-export const POOL_SLOT_COUNT = 5;
+export const POOL_SLOT_COUNT = 9;
 
 export const ServerSlot = {
   connectionsOpened: 0,
@@ -131,7 +137,10 @@ export const LISTENER_GAUGES: Readonly<Record<number, SlotKind>> = {
   [ListenerSlot.active]: "sum",
   [ListenerSlot.idle]: "sum",
 };
-export const POOL_GAUGES: Readonly<Record<number, SlotKind>> = { [PoolSlot.idle]: "sum" };
+export const POOL_GAUGES: Readonly<Record<number, SlotKind>> = {
+  [PoolSlot.idle]: "sum",
+  [PoolSlot.waiting]: "sum",
+};
 export const SERVER_GAUGES: Readonly<Record<number, SlotKind>> = {
   [ServerSlot.active]: "sum",
   [ServerSlot.idle]: "sum",

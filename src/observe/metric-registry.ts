@@ -4,7 +4,7 @@
  * `_total` on counters. Pure. Names are a promise to dashboards: add, do not rename.
  */
 import { ListenerSlot, PoolSlot, ServerSlot, WorkerSlot } from "./counter-layout.ts";
-import type { GatewayFacts } from "./gateway-facts.ts";
+import type { GatewayFacts, ServerFacts } from "./gateway-facts.ts";
 
 export type MetricType = "counter" | "gauge" | "histogram";
 export type MetricScope = "gateway" | "worker" | "listener" | "pool" | "server";
@@ -68,6 +68,56 @@ function fact(
 ): MetricFamily {
   return { name: `holdfast_${name}`, type, scope: "gateway", labels, help, source: { kind: "facts", read } };
 }
+
+/** One sample per server, out of what the supervisor knows; undefined: none for this server. */
+function serverFact(
+  name: string,
+  type: MetricType,
+  help: string,
+  read: (server: ServerFacts) => number | undefined,
+): MetricFamily {
+  const readAll = (facts: GatewayFacts): FactSample[] =>
+    facts.servers.flatMap((server) => {
+      const value = read(server);
+      return value === undefined ? [] : [{ labels: { pool: server.pool, server: server.server }, value }];
+    });
+  return {
+    name: `holdfast_server_${name}`,
+    type,
+    scope: "server",
+    labels: SCOPE_LABELS.server,
+    help,
+    source: { kind: "facts", read: readAll },
+  };
+}
+
+/** As serverFact, with one more label. */
+function serverFacts(
+  name: string,
+  type: MetricType,
+  label: string,
+  help: string,
+  read: (server: ServerFacts) => Readonly<Record<string, number>>,
+): MetricFamily {
+  const readAll = (facts: GatewayFacts): FactSample[] =>
+    facts.servers.flatMap((server) =>
+      Object.entries(read(server)).map(([value, number]) => ({
+        labels: { pool: server.pool, server: server.server, [label]: value },
+        value: number,
+      })),
+    );
+  return {
+    name: `holdfast_server_${name}`,
+    type,
+    scope: "server",
+    labels: [...SCOPE_LABELS.server, label],
+    help,
+    source: { kind: "facts", read: readAll },
+  };
+}
+
+const ADMIN_STATES = ["up", "drain", "maint"] as const;
+const HEALTH_STATES = ["up", "going-down", "down", "going-up"] as const;
 
 export const METRIC_FAMILIES: readonly MetricFamily[] = [
   fact("build_info", "gauge", ["version"], "Always 1; the version is in the label.", (facts) => [
@@ -233,6 +283,34 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     "Requests for which no server was available (503).",
   ),
   slot("pool", "connections_idle", "gauge", PoolSlot.idle, "Idle persistent connections kept for the pool."),
+  slot(
+    "pool",
+    "waiting",
+    "gauge",
+    PoolSlot.waiting,
+    "Requests and TCP sessions that wait in the queue: every server is at max_conns.",
+  ),
+  slot(
+    "pool",
+    "queued_total",
+    "counter",
+    PoolSlot.queued,
+    "Requests and TCP sessions that had to wait in the queue.",
+  ),
+  slot(
+    "pool",
+    "queue_timeouts_total",
+    "counter",
+    PoolSlot.queueTimeouts,
+    "Waited for the whole queue_timeout in vain (503, or the TCP session closed).",
+  ),
+  slot(
+    "pool",
+    "queue_refusals_total",
+    "counter",
+    PoolSlot.queueRefusals,
+    "Found the queue full (503, or the TCP session closed).",
+  ),
 
   slot("server", "connections_opened_total", "counter", ServerSlot.connectionsOpened, "Connections opened."),
   slot(
@@ -283,6 +361,63 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     help: "From sending a request to the end of the server's response.",
     source: { kind: "latency", firstBucketSlot: ServerSlot.latency, sumSlot: ServerSlot.latencySumMs },
   },
+  serverFact(
+    "up",
+    "gauge",
+    "1 when the server takes new requests and sessions as far as health checks and the operator are concerned.",
+    ({ admin, health }) =>
+      admin === "up" && (health === undefined || health.state === "up" || health.state === "going-down")
+        ? 1
+        : 0,
+  ),
+  serverFacts(
+    "health_state",
+    "gauge",
+    "state",
+    "1 for the state its health checks give it, 0 for the others; absent without a health section.",
+    ({ health }) =>
+      health === undefined
+        ? {}
+        : Object.fromEntries(HEALTH_STATES.map((state) => [state, state === health.state ? 1 : 0])),
+  ),
+  serverFacts(
+    "admin_state",
+    "gauge",
+    "state",
+    "1 for the state the operator gave it, 0 for the others.",
+    ({ admin }) => Object.fromEntries(ADMIN_STATES.map((state) => [state, state === admin ? 1 : 0])),
+  ),
+  serverFact("weight", "gauge", "Weight in force.", ({ weight }) => weight),
+  serverFacts(
+    "health_checks_total",
+    "counter",
+    "result",
+    "Health checks done. Pools that share a check show the same.",
+    ({ health }) =>
+      health === undefined ? {} : { ok: health.checks - health.checksFailed, failed: health.checksFailed },
+  ),
+  serverFacts("health_changes_total", "counter", "to", "Times the server went up or down.", ({ health }) =>
+    health === undefined ? {} : { up: health.timesUp, down: health.timesDown },
+  ),
+  serverFact(
+    "health_since_timestamp_seconds",
+    "gauge",
+    "When the server last went up or down, seconds since 1970.",
+    ({ health }) => health && health.sinceMs * MS,
+  ),
+  serverFact(
+    "health_check_duration_seconds",
+    "gauge",
+    "How long the last health check took.",
+    ({ health }) => health?.lastCheck && health.lastCheck.durationMs * MS,
+  ),
+  serverFact(
+    "certificate_expiry_timestamp_seconds",
+    "gauge",
+    "When the certificate that the last https check saw ends, seconds since 1970.",
+    ({ health }) =>
+      health?.certificateExpiresAtMs === undefined ? undefined : health.certificateExpiresAtMs * MS,
+  ),
   slot("server", "received_bytes_total", "counter", ServerSlot.bytesReceived, "Bytes received from servers."),
   slot("server", "sent_bytes_total", "counter", ServerSlot.bytesSent, "Bytes sent to servers."),
 

@@ -23,6 +23,29 @@ const FACTS: GatewayFacts = {
   reloadsOk: 0,
   reloadsFailed: 1,
   lastReload: undefined,
+  servers: [
+    {
+      pool: "web",
+      server: "127.0.0.1:9",
+      admin: "drain",
+      adminSinceMs: 1000,
+      weight: 7,
+      health: {
+        check: "http",
+        state: "going-down",
+        reason: "answered 500",
+        sinceMs: 1500,
+        stateSinceMs: 1900,
+        checks: 10,
+        checksFailed: 3,
+        timesUp: 1,
+        timesDown: 2,
+        trafficFailures: 0,
+        lastCheck: { ok: false, reason: "answered 500", durationMs: 12, atMs: 2000 },
+        certificateExpiresAtMs: undefined,
+      },
+    },
+  ],
 };
 
 function metricsText(): string {
@@ -60,6 +83,14 @@ test("formatPrometheus() writes samples of every kind (text format 0.0.4)", () =
     'holdfast_closes_total{pool="web",server="127.0.0.1:9",side="upstream",cause="upstream-fin-idle"} 6',
     'holdfast_closes_total{pool="web",server="127.0.0.1:9",side="gateway",cause="send-timeout"} 7',
     'holdfast_pool_retries_total{pool="web",reason="stale"} 0',
+    'holdfast_server_up{pool="web",server="127.0.0.1:9"} 0',
+    'holdfast_server_health_state{pool="web",server="127.0.0.1:9",state="going-down"} 1',
+    'holdfast_server_health_state{pool="web",server="127.0.0.1:9",state="up"} 0',
+    'holdfast_server_admin_state{pool="web",server="127.0.0.1:9",state="drain"} 1',
+    'holdfast_server_weight{pool="web",server="127.0.0.1:9"} 7',
+    'holdfast_server_health_checks_total{pool="web",server="127.0.0.1:9",result="ok"} 7',
+    'holdfast_server_health_changes_total{pool="web",server="127.0.0.1:9",to="down"} 2',
+    'holdfast_server_health_check_duration_seconds{pool="web",server="127.0.0.1:9"} 0.012',
   ]) {
     assert.ok(lines.includes(line), `missing: ${line}`);
   }

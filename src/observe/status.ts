@@ -14,7 +14,15 @@ import {
   WorkerSlot,
 } from "./counter-layout.ts";
 import type { GatewayCounters } from "./counter-ledger.ts";
-import type { GatewayFacts, ReloadFacts, WorkerFacts, WorkerState } from "./gateway-facts.ts";
+import type {
+  GatewayFacts,
+  HealthFacts,
+  LastCheckFacts,
+  ReloadFacts,
+  ServerFacts,
+  WorkerFacts,
+  WorkerState,
+} from "./gateway-facts.ts";
 import { latencyQuantileMs } from "./latency-quantile.ts";
 
 export interface CloseCount {
@@ -66,9 +74,18 @@ export interface ListenerStatus {
 
 export interface ServerStatus {
   readonly name: string;
-  readonly state: "up" | "passed-over";
+  readonly state: ServerState;
+  /** Why it is in this state; null: nothing to say. */
+  readonly reason: string | null;
+  /** When it came into this state, and for how long; null: not known. */
+  readonly since: string | null;
+  readonly sinceMs: number | null;
+  readonly admin: "up" | "drain" | "maint";
+  /** In force. */
   readonly weight: number;
   readonly backup: boolean;
+  /** Null: the pool has no health section. */
+  readonly health: HealthStatus | null;
   readonly connectionsOpened: number;
   readonly connectionsReused: number;
   readonly connectionsActive: number;
@@ -86,6 +103,34 @@ export interface ServerStatus {
   readonly closes: readonly CloseCount[];
 }
 
+/** `drain` and `maint` are the operator's, `passed-over` is max_fails' in at least one worker, the others are the checks'. */
+export type ServerState = "up" | "passed-over" | "going-down" | "down" | "going-up" | "drain" | "maint";
+
+export interface HealthStatus {
+  /** Kind of check: tcp, http, … */
+  readonly check: string;
+  /** Going down is still up, going up is still down. */
+  readonly state: "up" | "going-down" | "down" | "going-up";
+  readonly reason: string;
+  /** When it last went up or down. */
+  readonly since: string;
+  readonly sinceMs: number;
+  readonly checks: number;
+  readonly checksFailed: number;
+  readonly timesUp: number;
+  readonly timesDown: number;
+  /** Failures of live traffic in a row, so far. */
+  readonly trafficFailures: number;
+  readonly lastCheck: {
+    readonly ok: boolean;
+    readonly reason: string;
+    readonly durationMs: number;
+    readonly at: string;
+  } | null;
+  /** Null: no check over TLS. */
+  readonly certificateExpiresAt: string | null;
+}
+
 export interface PoolStatus {
   readonly name: string;
   readonly retries: number;
@@ -93,7 +138,19 @@ export interface PoolStatus {
   readonly retriesProvable: number;
   readonly noServer: number;
   readonly connectionsIdle: number;
+  readonly queue: QueueStatus;
   readonly servers: readonly ServerStatus[];
+}
+
+/** Requests and TCP sessions that wait while every server is at max_conns. */
+export interface QueueStatus {
+  /** At present. */
+  readonly waiting: number;
+  /** In all, those that are served or gone included. */
+  readonly queued: number;
+  readonly timeouts: number;
+  /** Found the queue full. */
+  readonly refusals: number;
 }
 
 export interface StatusDocument {
@@ -127,6 +184,7 @@ export interface StatusInput {
 
 export function statusDocument(input: StatusInput): StatusDocument {
   const { facts, config, counters, workerBlocks } = input;
+  const serverFacts = new Map(facts.servers.map((server) => [`${server.pool}\n${server.server}`, server]));
   const last = facts.lastReload;
   return {
     version: facts.version,
@@ -167,9 +225,18 @@ export function statusDocument(input: StatusInput): StatusDocument {
         counters.listeners.get(name)!,
       ),
     ),
-    pools: config.pools.map(({ name, servers }) =>
-      poolStatus(name, servers, counters.pools.get(name)!, counters.servers.get(name) ?? new Map()),
-    ),
+    pools: config.pools.map(({ name, servers }) => {
+      const blocks = counters.servers.get(name) ?? new Map<string, Float64Array>();
+      const statuses = servers.map((server) =>
+        serverStatus(
+          server,
+          blocks.get(server.name)!,
+          serverFacts.get(`${name}\n${server.name}`),
+          facts.nowMs,
+        ),
+      );
+      return poolStatus(name, counters.pools.get(name)!, statuses);
+    }),
   };
 }
 
@@ -205,12 +272,7 @@ function listenerStatus(name: string, addresses: readonly string[], block: Float
   };
 }
 
-function poolStatus(
-  name: string,
-  servers: readonly ServerConfig[],
-  block: Float64Array,
-  serverBlocks: ReadonlyMap<string, Float64Array>,
-): PoolStatus {
+function poolStatus(name: string, block: Float64Array, servers: readonly ServerStatus[]): PoolStatus {
   return {
     name,
     retries: block[PoolSlot.retries]!,
@@ -218,18 +280,30 @@ function poolStatus(
     retriesProvable: block[PoolSlot.retriesProvable]!,
     noServer: block[PoolSlot.noServer]!,
     connectionsIdle: block[PoolSlot.idle]!,
-    servers: servers.map((server) => serverStatus(server, serverBlocks.get(server.name)!)),
+    queue: {
+      waiting: block[PoolSlot.waiting]!,
+      queued: block[PoolSlot.queued]!,
+      timeouts: block[PoolSlot.queueTimeouts]!,
+      refusals: block[PoolSlot.queueRefusals]!,
+    },
+    servers,
   };
 }
 
-function serverStatus(server: ServerConfig, block: Float64Array): ServerStatus {
+function serverStatus(
+  server: ServerConfig,
+  block: Float64Array,
+  facts: ServerFacts | undefined,
+  nowMs: number,
+): ServerStatus {
   const connectionsOpened = block[ServerSlot.connectionsOpened]!;
   const connectionsReused = block[ServerSlot.connectionsReused]!;
   const idleLimitMs = block[ServerSlot.idleLimitMs]!;
   return {
     name: server.name,
-    state: block[ServerSlot.passedOver]! > 0 ? "passed-over" : "up",
-    weight: server.weight,
+    ...stateOf(facts, block[ServerSlot.passedOver]! > 0, nowMs),
+    admin: facts?.admin ?? "up",
+    weight: facts?.weight ?? server.weight,
     backup: server.backup,
     connectionsOpened,
     connectionsReused,
@@ -245,7 +319,54 @@ function serverStatus(server: ServerConfig, block: Float64Array): ServerStatus {
     bytesSent: block[ServerSlot.bytesSent]!,
     latency: latencyStatus(block, ServerSlot.latency, ServerSlot.latencySumMs),
     closes: closeCounts(block, ServerSlot.closes),
+    health: facts?.health === undefined ? null : healthStatus(facts.health, nowMs),
   };
+}
+
+/** The one state that matters most: the operator's order, then the checks' verdict, then max_fails. */
+function stateOf(
+  facts: ServerFacts | undefined,
+  isPassedOver: boolean,
+  nowMs: number,
+): Pick<ServerStatus, "state" | "reason" | "since" | "sinceMs"> {
+  const health = facts?.health;
+  if (facts !== undefined && facts.admin !== "up")
+    return { state: facts.admin, reason: "the operator's order", ...since(facts.adminSinceMs, nowMs) };
+  if (health !== undefined && health.state !== "up") {
+    // Going down or up is still the old verdict; what the last check saw is news.
+    const isSettled = health.state === "down";
+    const reason = isSettled ? health.reason : (health.lastCheck?.reason ?? health.reason);
+    return { state: health.state, reason, ...since(health.stateSinceMs, nowMs) };
+  }
+  if (isPassedOver)
+    return {
+      state: "passed-over",
+      reason: "max_fails failures in at least one worker",
+      ...since(undefined, nowMs),
+    };
+  return { state: "up", reason: health?.reason ?? null, ...since(health?.sinceMs, nowMs) };
+}
+
+function since(atMs: number | undefined, nowMs: number): { since: string | null; sinceMs: number | null } {
+  return atMs === undefined
+    ? { since: null, sinceMs: null }
+    : { since: new Date(atMs).toISOString(), sinceMs: nowMs - atMs };
+}
+
+function healthStatus(health: HealthFacts, nowMs: number): HealthStatus {
+  const { lastCheck, certificateExpiresAtMs, sinceMs, stateSinceMs: _, ...rest } = health;
+  return {
+    ...rest,
+    since: new Date(sinceMs).toISOString(),
+    sinceMs: nowMs - sinceMs,
+    lastCheck: lastCheck === undefined ? null : withoutAtMs(lastCheck),
+    certificateExpiresAt:
+      certificateExpiresAtMs === undefined ? null : new Date(certificateExpiresAtMs).toISOString(),
+  };
+}
+
+function withoutAtMs({ ok, reason, durationMs, atMs }: LastCheckFacts): HealthStatus["lastCheck"] {
+  return { ok, reason, durationMs, at: new Date(atMs).toISOString() };
 }
 
 function latencyStatus(block: Float64Array, firstBucketSlot: number, sumSlot: number): LatencyStatus {
