@@ -10,8 +10,10 @@ import { Command, Option } from "commander";
 import { projectRoot } from "../test/harness/paths.ts";
 import { peerPath } from "../test/harness/peers.ts";
 import { type Case, caseName, measureCpu, type Sample, summarize } from "./cpu.ts";
+import { measureHealth } from "./health.ts";
 import { describeMachine } from "./machine.ts";
 import { type MemoryRow, measureMemory } from "./memory.ts";
+import { measureRelay } from "./relay.ts";
 import { type Report, renderMarkdown, type Table } from "./report.ts";
 import {
   installNodeProxies,
@@ -25,7 +27,7 @@ import {
 
 interface Options {
   readonly quick?: true;
-  readonly only?: "cpu" | "accept" | "memory";
+  readonly only?: "cpu" | "accept" | "memory" | "relay" | "health";
   readonly subjects?: string;
   readonly connections?: string;
   readonly rounds?: string;
@@ -34,6 +36,7 @@ interface Options {
 }
 
 const IDLE_CONNECTIONS = 9000;
+const CHECKED_SERVERS = 5000;
 
 const PERSISTENT_CASES: readonly Case[] = [
   { body: "110 B", connections: 64, isShortLived: false },
@@ -46,7 +49,9 @@ const SHORT_LIVED_CASES: readonly Case[] = [{ body: "110 B", connections: 64, is
 const command = new Command("bench")
   .description("Measure Holdfast beside nginx, HAProxy and Node proxies.")
   .option("--quick", "fewer cases and shorter rounds: ratios in under a minute, nothing written")
-  .addOption(new Option("--only <part>", "one part of it").choices(["cpu", "accept", "memory"]))
+  .addOption(
+    new Option("--only <part>", "one part of it").choices(["cpu", "accept", "memory", "relay", "health"]),
+  )
   .option("--subjects <names>", `comma-separated, of: ${SUBJECT_NAMES.join(", ")}`)
   .option("--connections <n>", "only the CPU cases with this number of connections")
   .option("--rounds <n>", "interleaved rounds")
@@ -70,38 +75,36 @@ async function main(options: Options): Promise<void> {
 
   const origin = await startOrigin();
   const versions = new Set<string>();
-  const measure = async (chosen: readonly SubjectName[], cases: readonly Case[]): Promise<Table[]> => {
-    const subjects: Subject[] = [];
-    try {
-      for (const name of chosen) subjects.push(await startSubject(name, origin.port));
-      for (const subject of subjects) versions.add(subject.version);
-      const warmUpSeconds = isQuick ? 1 : 3;
-      const samples: Sample[] = await measureCpu(subjects, {
-        cases,
-        rounds,
-        durationSeconds,
-        warmUpSeconds,
-        progress,
-      });
-      return cases.map((it) => ({
-        title: caseName(it),
-        rows: summarize(
-          samples.filter((sample) => sample.case === caseName(it)),
-          caseName(it),
-        ),
-      }));
-    } finally {
-      await Promise.all(subjects.map((subject) => subject.stop()));
-    }
-  };
+  const method: Method = { rounds, durationSeconds, warmUpSeconds: isQuick ? 1 : 3, progress };
+  const measure = (chosen: readonly SubjectName[], cases: readonly Case[]): Promise<Table[]> =>
+    measureProxies(chosen, cases, origin.port, method, versions);
 
   try {
     const wants = (part: Options["only"]): boolean => options.only === undefined || options.only === part;
     const plainProxies = names.filter((name) => !NODE_PROXIES.includes(name));
     const idleMemory: MemoryRow[] = wants("memory")
-      ? await measureMemory(plainProxies, origin.port, IDLE_CONNECTIONS, progress)
+      ? await measureMemory(
+          plainProxies,
+          (name) => startSubject(name, origin.port),
+          IDLE_CONNECTIONS,
+          progress,
+        )
       : [];
     for (const row of idleMemory) versions.add(row.version);
+    const relay = wants("relay")
+      ? await measureRelay({
+          originPort: origin.port,
+          names,
+          rounds,
+          durationSeconds,
+          isQuick,
+          progress,
+        })
+      : undefined;
+    for (const version of relay?.versions ?? []) versions.add(version);
+    const health = wants("health")
+      ? await measureHealth({ servers: CHECKED_SERVERS, durationSeconds: isQuick ? 6 : 20, progress })
+      : [];
     const report: Report = {
       takenAt: new Date().toISOString(),
       machine,
@@ -110,6 +113,8 @@ async function main(options: Options): Promise<void> {
       persistent: wants("cpu") ? await measure(names, persistentCases(options)) : [],
       shortLived: wants("accept") ? await measure(plainProxies, SHORT_LIVED_CASES) : [],
       idleMemory,
+      ...(relay === undefined ? {} : { relay }),
+      health,
       versions: [...versions],
     };
     process.stdout.write(renderMarkdown(report));
@@ -117,6 +122,38 @@ async function main(options: Options): Promise<void> {
       writeReport(report, options.out ?? path.join(projectRoot, "bench/results"));
   } finally {
     await origin.stop();
+  }
+}
+
+interface Method {
+  readonly rounds: number;
+  readonly durationSeconds: number;
+  readonly warmUpSeconds: number;
+  readonly progress: (line: string) => void;
+}
+
+/** One table per case, with a row for each proxy. Adds their versions. */
+async function measureProxies(
+  chosen: readonly SubjectName[],
+  cases: readonly Case[],
+  originPort: number,
+  method: Method,
+  versions: Set<string>,
+): Promise<Table[]> {
+  const subjects: Subject[] = [];
+  try {
+    for (const name of chosen) subjects.push(await startSubject(name, originPort));
+    for (const subject of subjects) versions.add(subject.version);
+    const samples: Sample[] = await measureCpu(subjects, { cases, ...method });
+    return cases.map((it) => ({
+      title: caseName(it),
+      rows: summarize(
+        samples.filter((sample) => sample.case === caseName(it)),
+        caseName(it),
+      ),
+    }));
+  } finally {
+    await Promise.all(subjects.map((subject) => subject.stop()));
   }
 }
 

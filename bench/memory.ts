@@ -10,7 +10,7 @@ import { type MemoryUsage, memoryUsage, openDescriptors } from "../test/harness/
 import { eventually, startProgram } from "../test/harness/program.ts";
 import { runWrk, wrkFailures } from "../test/harness/wrk.ts";
 import { round } from "./statistics.ts";
-import { BODIES, LOAD_PROCESSOR, type SubjectName, startSubject } from "./subjects.ts";
+import { BODIES, LOAD_PROCESSOR, type Subject, type SubjectName } from "./subjects.ts";
 
 export interface MemoryRow {
   readonly subject: SubjectName;
@@ -26,15 +26,15 @@ const WARM_UP_CONNECTIONS = 256;
 const WARM_UP_SECONDS = 3;
 const SETTLE_MS = 1500;
 
-export async function measureMemory(
-  names: readonly SubjectName[],
-  upstreamPort: number,
+export async function measureMemory<Name extends SubjectName>(
+  names: readonly Name[],
+  start: (name: Name) => Promise<Subject>,
   connections: number,
   progress: (line: string) => void,
 ): Promise<MemoryRow[]> {
   const rows: MemoryRow[] = [];
   for (const name of names) {
-    const row = await measureOne(name, upstreamPort, connections);
+    const row = await measureOne(name, await start(name), connections);
     rows.push(row);
     progress(
       `idle clients: ${name.padEnd(12)} ${row.bytesPerConnection} B per connection, ${row.baseRssMiB} MiB before`,
@@ -43,8 +43,7 @@ export async function measureMemory(
   return rows;
 }
 
-async function measureOne(name: SubjectName, upstreamPort: number, connections: number): Promise<MemoryRow> {
-  const subject = await startSubject(name, upstreamPort);
+async function measureOne(name: SubjectName, subject: Subject, connections: number): Promise<MemoryRow> {
   try {
     for (const headers of [[], ["Connection: close"]]) await warmUp(subject.port, headers);
     const descriptorsAtRest = openDescriptors(subject.workerPid);

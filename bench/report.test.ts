@@ -4,7 +4,7 @@ import test from "node:test";
 import { type Row, type Sample, summarize } from "./cpu.ts";
 import { describeMachine } from "./machine.ts";
 import type { MemoryRow } from "./memory.ts";
-import { memoryTargets, renderMarkdown, targetsOf } from "./report.ts";
+import { bulkTargetsOf, memoryTargets, relayTargetsOf, renderMarkdown, targetsOf } from "./report.ts";
 import { median, spread } from "./statistics.ts";
 
 const row = (subject: Row["subject"], cpuUsPerRequest: number, p99Us: number): Row => ({
@@ -44,6 +44,29 @@ test("summarize() reduces the rounds of each subject to medians", () => {
       ["holdfast", 9, 9],
     ],
   );
+});
+
+test("relayTargetsOf() compares with the relays it is told to, as far as they were measured", () => {
+  const table = { title: "t", rows: [row("holdfast", 8, 1), row("haproxy", 10, 1), row("nginx", 4, 1)] };
+  assert.deepEqual(relayTargetsOf(table, ["haproxy", "nginx"]), [
+    { name: "CPU / HAProxy mode tcp", limit: 1, measured: 0.8 },
+    { name: "CPU / nginx stream", limit: 1, measured: 2 },
+  ]);
+  assert.equal(relayTargetsOf(table, ["haproxy"]).length, 1);
+  assert.deepEqual(relayTargetsOf({ title: "t", rows: [row("haproxy", 1, 1)] }, ["haproxy"]), []);
+});
+
+test("bulkTargetsOf() turns 0.95 of HAProxy's throughput into a limit on the time per byte", () => {
+  const bulk = (subject: "holdfast" | "haproxy", gibPerSecond: number) => ({
+    subject,
+    gibPerSecond,
+    spread: 0,
+    cpuSecondsPerGib: 1,
+  });
+  const [target] = bulkTargetsOf({ connections: 1, rows: [bulk("holdfast", 1.9), bulk("haproxy", 2)] });
+  assert.ok(target!.measured <= target!.limit, "0.95 of the throughput is just enough");
+  const [missed] = bulkTargetsOf({ connections: 1, rows: [bulk("holdfast", 1.8), bulk("haproxy", 2)] });
+  assert.ok(missed!.measured > missed!.limit);
 });
 
 test("targetsOf() compares with nginx, HAProxy and the best Node proxy", () => {

@@ -1,5 +1,7 @@
 /** Turns the measurements into JSON and Markdown, with the ratios that are the project's targets. Pure. */
+import type { BulkTable } from "./bulk.ts";
 import type { Row } from "./cpu.ts";
+import type { HealthRow } from "./health.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryRow } from "./memory.ts";
 import { round } from "./statistics.ts";
@@ -18,6 +20,19 @@ export interface Report {
   readonly durationSeconds: number;
   readonly persistent: readonly Table[];
   readonly shortLived: readonly Table[];
+  readonly idleMemory: readonly MemoryRow[];
+  readonly relay?: RelayReport;
+  readonly health?: readonly HealthRow[];
+}
+
+/** TCP mode: no HTTP is understood, bytes go through. */
+export interface RelayReport {
+  readonly versions: readonly string[];
+  /** Requests over sessions that stay. */
+  readonly requests: readonly Table[];
+  /** One request per session. */
+  readonly sessions: readonly Table[];
+  readonly bulk: readonly BulkTable[];
   readonly idleMemory: readonly MemoryRow[];
 }
 
@@ -52,6 +67,34 @@ export function targetsOf(table: Table): Target[] {
   return targets;
 }
 
+const RELAY_PEERS = [
+  { subject: "haproxy", name: "HAProxy mode tcp" },
+  { subject: "nginx", name: "nginx stream" },
+] as const;
+
+/** CPU of the relay per request beside these peers: that of both where sessions stay, HAProxy's for a session per request. */
+export function relayTargetsOf(table: Table, peers: readonly string[]): Target[] {
+  const cpuOf = (subject: string) => table.rows.find((row) => row.subject === subject)?.cpuUsPerRequest;
+  const own = cpuOf("holdfast");
+  if (own === undefined) return [];
+  const targets: Target[] = [];
+  for (const { subject, name } of RELAY_PEERS) {
+    const cpu = cpuOf(subject);
+    if (cpu === undefined || !peers.includes(subject)) continue;
+    targets.push({ name: `CPU / ${name}`, limit: 1, measured: round(own / cpu, 3) });
+  }
+  return targets;
+}
+
+/** Bulk: time per byte beside HAProxy's with splice; 0.95 of its throughput is 1 / 0.95 of its time. */
+export function bulkTargetsOf(table: BulkTable): Target[] {
+  const rateOf = (name: string) => table.rows.find((row) => row.subject === name)?.gibPerSecond;
+  const own = rateOf("holdfast");
+  const haproxy = rateOf("haproxy");
+  if (own === undefined || haproxy === undefined) return [];
+  return [{ name: "time per GiB / HAProxy", limit: round(1 / 0.95, 3), measured: round(haproxy / own, 3) }];
+}
+
 /** The same for the memory of idle client connections. */
 export function memoryTargets(rows: readonly MemoryRow[]): Target[] {
   const bytesOf = (name: string): number | undefined =>
@@ -82,7 +125,9 @@ export function renderMarkdown(report: Report): string {
     );
   for (const table of report.shortLived)
     lines.push(...renderTable(table, "## A new client connection per request: "));
-  if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory));
+  if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory, "client connection"));
+  if (report.relay !== undefined) lines.push(...renderRelay(report.relay));
+  if (report.health !== undefined && report.health.length > 0) lines.push(...renderHealth(report.health));
   return `${lines.join("\n")}\n`;
 }
 
@@ -95,6 +140,49 @@ function renderTable(table: Table, prefix: string): string[] {
     ...table.rows.map(
       (row) =>
         `| ${row.subject} | ${row.cpuUsPerRequest} | ${row.cpuUsPerRequestMin} | ${Math.round(row.cpuSpread * 100)} % | ${row.requestsPerSecond} | ${row.p50Us} | ${row.p99Us} |`,
+    ),
+    "",
+  ];
+}
+
+function renderRelay(relay: RelayReport): string[] {
+  const lines: string[] = [];
+  for (const table of relay.requests) {
+    lines.push(...renderTable(table, "## TCP relay, HTTP requests through sessions that stay: "));
+    lines.push(...renderTargets(relayTargetsOf(table, ["haproxy", "nginx"])));
+  }
+  for (const table of relay.sessions) {
+    lines.push(...renderTable(table, "## TCP relay, connect, one request, close: "));
+    lines.push(...renderTargets(relayTargetsOf(table, ["haproxy"])));
+  }
+  for (const table of relay.bulk) lines.push(...renderBulk(table), ...renderTargets(bulkTargetsOf(table)));
+  if (relay.idleMemory.length > 0) lines.push(...renderMemory(relay.idleMemory, "TCP session"));
+  return lines;
+}
+
+function renderBulk(table: BulkTable): string[] {
+  return [
+    `## TCP relay, bulk from server to client: ${table.connections} connections`,
+    "",
+    "| proxy | GiB/s | ± | CPU seconds per GiB |",
+    "|---|--:|--:|--:|",
+    ...table.rows.map(
+      (row) =>
+        `| ${row.subject} | ${row.gibPerSecond} | ${Math.round(row.spread * 100)} % | ${row.cpuSecondsPerGib} |`,
+    ),
+    "",
+  ];
+}
+
+function renderHealth(rows: readonly HealthRow[]): string[] {
+  return [
+    `## Health checks: ${rows[0]!.servers} servers every ${rows[0]!.intervalSeconds} s`,
+    "",
+    "| check | checks/s | of those due | supervisor, share of a processor | CPU µs per check | resident MiB |",
+    "|---|--:|--:|--:|--:|--:|",
+    ...rows.map(
+      (row) =>
+        `| ${row.check} | ${row.checksPerSecond} | ${round(row.doneShare * 100, 1)} % | ${round(row.cpuShare * 100, 1)} % | ${row.cpuUsPerCheck} | ${row.rssMiB} |`,
     ),
     "",
   ];
@@ -113,9 +201,9 @@ function renderTargets(targets: readonly Target[]): string[] {
   ];
 }
 
-function renderMemory(rows: readonly MemoryRow[]): string[] {
+function renderMemory(rows: readonly MemoryRow[], what: string): string[] {
   return [
-    `## Memory per idle client connection (${rows[0]!.connections} connections, one request each)`,
+    `## Memory per idle ${what} (${rows[0]!.connections} connections, one request each)`,
     "",
     "| proxy | bytes per connection (Pss) | anonymous | worker before, MiB |",
     "|---|--:|--:|--:|",

@@ -58,12 +58,9 @@ pools:
     servers: ["127.0.0.1:${upstreamPort}"]
 `,
   });
-  const manifest = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8")) as {
-    version: string;
-  };
   return {
     name: "holdfast",
-    version: `Holdfast ${manifest.version} on Node ${process.version}`,
+    version: holdfastVersion(),
     port,
     workerPid: onlyWorker(server.workerPids(), "holdfast"),
     stop: () => server.stop(),
@@ -190,12 +187,19 @@ function originDocuments(): string {
   return path.join(projectRoot, "bench/documents");
 }
 
-function onlyWorker(pids: readonly number[], name: string): number {
+export function onlyWorker(pids: readonly number[], name: string): number {
   if (pids.length !== 1) throw new Error(`${name}: expected one worker process, found ${pids.length}`);
   return pids[0]!;
 }
 
-function programVersion(program: "nginx" | "haproxy", args: string[], pattern: RegExp): string {
+export function holdfastVersion(): string {
+  const manifest = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8")) as {
+    version: string;
+  };
+  return `Holdfast ${manifest.version} on Node ${process.version}`;
+}
+
+export function programVersion(program: "nginx" | "haproxy", args: string[], pattern: RegExp): string {
   const output = execFileSync("sh", ["-c", `"$0" "$@" 2>&1`, peerPath(program), ...args], {
     encoding: "utf8",
   });
