@@ -17,6 +17,7 @@ const DEBIAN_PACKAGE = {
   nft: "nftables",
   tcpdump: "tcpdump",
   varnishtest: "varnish",
+  "redis-server": "redis-server",
   prlimit: "util-linux",
   taskset: "util-linux",
   unshare: "util-linux",

@@ -118,7 +118,7 @@ function nginxConfig(options: NginxOptions, directory: string): string {
   return `daemon off;
 ${process.getuid?.() === 0 ? "user root;" : ""}
 worker_processes ${options.workers ?? 1};
-worker_rlimit_nofile 20000;
+worker_rlimit_nofile ${Math.max(20_000, (options.connections ?? 0) + 1_000)};
 pid ${directory}/nginx.pid;
 error_log stderr crit;
 ${options.main ?? ""}

@@ -28,6 +28,8 @@ export interface SceneOptions {
   /** Directives of `listeners.NAME.http` and of `listeners.NAME`. */
   readonly http?: Yaml;
   readonly listener?: Yaml;
+  /** Directives of `listeners.NAME.tcp`: the scene's listener relays TCP in place of speaking HTTP. */
+  readonly tcp?: Yaml;
   /** Directives of `pools.NAME`. */
   readonly pool?: Yaml;
   /** One entry per origin, with the server's directives; one origin by default. */
@@ -262,7 +264,9 @@ export class Scene {
     const listener = {
       bind: `127.0.0.1:${this.port}`,
       ...options.listener,
-      http: { ...options.http, routes },
+      ...(options.tcp === undefined
+        ? { http: { ...options.http, routes } }
+        : { tcp: { pool: name, ...options.tcp } }),
     };
     return { listener, pools };
   }

@@ -85,9 +85,9 @@ export class WireConnection {
     );
   }
 
-  /** FIN; the other direction stays open. */
-  finish(): void {
-    this.socket.end();
+  /** FIN; the other direction stays open. Done when shutdown(2) was called: over a loopback the peer's kernel then has it. */
+  finish(): Promise<void> {
+    return new Promise((resolve) => this.socket.end(() => resolve()));
   }
 
   /** RST. */
