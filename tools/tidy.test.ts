@@ -23,10 +23,14 @@ const PURE = [
   /^src\/http1\//,
   /^src\/balance\//,
   /^src\/tcp\//,
-  /^src\/proxy\/(routes|idle-pool|learned-idle-timeout)\.ts$/,
+  /^src\/proxy\/(routes|idle-pool|learned-idle-timeout|wait-queue)\.ts$/,
+  /^src\/relay\/(session-clock|session-state)\.ts$/,
+  /^src\/proxy-protocol\//,
+  /^src\/heartbeat\/beat-format\.ts$/,
   /^src\/observe\/(counter-layout|close-cause|metric-registry|prometheus)\.ts$/,
   /^src\/config\/(types|duration|size|diff)\.ts$/,
-  /^src\/daemon\/(messages|phases)\.ts$/,
+  /^src\/daemon\/(messages|phases|server-orders)\.ts$/,
+  /^src\/health\/(fault-detector|schedule|heartbeat-machine|heartbeat-progress)\.ts$/,
   /\/(packet|machine|timers|framing|persistence|threshold|[\w-]+-policy)\.ts$/,
 ];
 
