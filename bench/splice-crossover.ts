@@ -8,21 +8,9 @@
 import { elapsedUs } from "../src/reactor/reactor.ts";
 import { MonotonicClock } from "../src/sys/clock.ts";
 import { allocateLow } from "../src/sys/memory.ts";
-import { encodeSocketAddress } from "../src/sys/sockaddr.ts";
-import {
-  AF_INET,
-  accept,
-  bind,
-  close,
-  connect,
-  getsockname,
-  listen,
-  recv,
-  send,
-  streamSocket,
-} from "../src/sys/socket.ts";
-import { setNoDelay } from "../src/sys/socket-options.ts";
+import { recv, send } from "../src/sys/socket.ts";
 import { openPipe, setPipeSize, splice } from "../src/sys/splice.ts";
+import { loopbackPair } from "../src/testing/loopback-pair.ts";
 import { median, round } from "./statistics.ts";
 
 const SIZES_KIB = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
@@ -32,19 +20,6 @@ const BUFFER_BYTES = 64 * 1024;
 
 const buffer = allocateLow(1024 * 1024);
 const clock = new MonotonicClock();
-
-/** Both ends of a loopback connection. */
-function pair(): [number, number] {
-  const listening = streamSocket(AF_INET);
-  bind(listening, encodeSocketAddress({ family: "inet", host: "127.0.0.1", port: 0 }));
-  listen(listening, 1);
-  const near = streamSocket(AF_INET);
-  connect(near, encodeSocketAddress(getsockname(listening)));
-  const far = accept(listening);
-  close(listening);
-  for (const fd of [near, far]) setNoDelay(fd);
-  return [near, far];
-}
 
 function fill(fd: number, bytes: number): void {
   for (let sent = 0; sent < bytes; ) sent += Math.max(0, send(fd, buffer.address, bytes - sent));
@@ -74,8 +49,8 @@ function bySplice(from: number, to: number, bytes: number, pipe: { readFd: numbe
   splice(from, pipe.writeFd, 1024 * 1024);
 }
 
-const [a, from] = pair();
-const [to, b] = pair();
+const { near: a, far: from } = loopbackPair();
+const { near: to, far: b } = loopbackPair();
 
 function measure(bytes: number, move: () => void): number {
   const samples: number[] = [];

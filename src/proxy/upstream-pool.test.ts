@@ -3,31 +3,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CounterLayout } from "../observe/counter-layout.ts";
 import { Reactor } from "../reactor/reactor.ts";
-import { Timed } from "../reactor/timer-wheel.ts";
 import { encodeSocketAddress } from "../sys/sockaddr.ts";
 import { AF_INET, accept, bind, close, getsockname, listen, streamSocket } from "../sys/socket.ts";
 import { gatewayConfig, listenerConfig, poolConfig, serverConfig } from "../testing/gateway-config.ts";
+import { turnUntil } from "../testing/loopback-pair.ts";
 import { UpstreamState } from "./connection-state.ts";
 import type { Exchange } from "./exchange.ts";
 import { ProxyServer } from "./proxy-server.ts";
 import type { UpstreamConnection } from "./upstream-connection.ts";
-
-class Alarm extends Timed {
-  hasFired = false;
-  override handleTimeout(): void {
-    this.hasFired = true;
-  }
-}
-
-function turnUntil(reactor: Reactor, isDone: () => boolean): void {
-  const alarm = new Alarm();
-  reactor.timers.arm(alarm, 5000);
-  while (!isDone()) {
-    assert.ok(!alarm.hasFired, "nothing happened for five seconds");
-    reactor.turn();
-  }
-  reactor.timers.remove(alarm);
-}
 
 /** A pool with one server and one connection to it that has just become idle; the server's end is `far`. */
 function idleConnection(learned: { wantsWatch: boolean; watchMs: number }) {

@@ -3,33 +3,10 @@ import { test } from "node:test";
 import { EPOLLIN } from "../sys/epoll.ts";
 import { Errno } from "../sys/errno.ts";
 import { allocate, type NativeBuffer } from "../sys/memory.ts";
-import { encodeSocketAddress } from "../sys/sockaddr.ts";
-import {
-  AF_INET,
-  accept,
-  bind,
-  close,
-  connect,
-  getsockname,
-  listen,
-  recv,
-  send,
-  streamSocket,
-} from "../sys/socket.ts";
+import { AF_INET, close, recv, send, streamSocket } from "../sys/socket.ts";
+import { Alarm, loopbackPair, turnUntil } from "../testing/loopback-pair.ts";
 import { elapsedUs, Reactor } from "./reactor.ts";
 import { READ_INTEREST, Stream } from "./stream.ts";
-import { Timed } from "./timer-wheel.ts";
-
-function connectedPair() {
-  const listening = streamSocket(AF_INET);
-  bind(listening, encodeSocketAddress({ family: "inet", host: "127.0.0.1", port: 0 }));
-  listen(listening, 4);
-  const near = streamSocket(AF_INET);
-  connect(near, encodeSocketAddress(getsockname(listening)));
-  const far = accept(listening);
-  close(listening);
-  return { near, far };
-}
 
 /** Counts what it is told; reads up to `readBytes` at a time. */
 class TestStream extends Stream {
@@ -67,27 +44,9 @@ class TestStream extends Stream {
   override handleTimeout(): void {}
 }
 
-/** Fires when a test has waited for too long. */
-class Alarm extends Timed {
-  hasFired = false;
-  override handleTimeout(): void {
-    this.hasFired = true;
-  }
-}
-
-function turnUntil(reactor: Reactor, isDone: () => boolean): void {
-  const alarm = new Alarm();
-  reactor.timers.arm(alarm, 5000);
-  while (!isDone()) {
-    assert.ok(!alarm.hasFired, "nothing happened for five seconds");
-    reactor.turn();
-  }
-  reactor.timers.remove(alarm);
-}
-
 test("Reactor delivers events to the owner of the descriptor, and none after close()", () => {
   const reactor = new Reactor();
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const seen: number[] = [];
   reactor.register(far, EPOLLIN, { handleEvents: (mask) => seen.push(mask) });
   assert.equal(reactor.descriptorCount, 1);
@@ -102,8 +61,8 @@ test("Reactor delivers events to the owner of the descriptor, and none after clo
 
 test("Reactor drops the event of a descriptor that was closed and reused within the same batch", () => {
   const reactor = new Reactor();
-  const first = connectedPair();
-  const second = connectedPair();
+  const first = loopbackPair();
+  const second = loopbackPair();
   const byte = allocate(1);
   let staleEvents = 0;
   const closeOther = (other: number) => {
@@ -143,7 +102,7 @@ test("Reactor wakes up for a timer when no descriptor is ready", () => {
 });
 
 test("Reactor counts a delay that is armed in a callback from the present turn, however long ago the last one was", () => {
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const reactor = new Reactor();
   const [other, alarm] = [new Alarm(), new Alarm()];
   reactor.timers.arm(other, 60_000);
@@ -165,7 +124,7 @@ test("elapsedUs() is right across the wrap of the 32-bit clock", () => {
 
 test("Stream queues what the kernel does not take, reports being blocked, and sends it in order when there is room", () => {
   const reactor = new Reactor();
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const stream = new TestStream(near, reactor);
   const block = allocate(256 * 1024);
   for (let index = 0; index < block.bytes.length; index++) block.bytes[index] = index % 251;
@@ -206,7 +165,7 @@ test("Stream queues what the kernel does not take, reports being blocked, and se
 
 test("Stream reads everything although it is edge-triggered and reads in pieces, and sees the FIN behind the data", () => {
   const reactor = new Reactor();
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const stream = new TestStream(far, reactor, 10);
   send(near, allocate(95).address, 95);
   close(near);
@@ -216,7 +175,7 @@ test("Stream reads everything although it is edge-triggered and reads in pieces,
 
 test("Stream that is paused reads nothing; resuming delivers what came meanwhile", () => {
   const reactor = new Reactor();
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const stream = new TestStream(far, reactor);
   stream.pauseReading();
   send(near, allocate(5).address, 5);
@@ -232,7 +191,7 @@ test("Stream that is paused reads nothing; resuming delivers what came meanwhile
 
 test("Stream.write() returns -errno on a broken connection", () => {
   const reactor = new Reactor();
-  const { near, far } = connectedPair();
+  const { near, far } = loopbackPair();
   const stream = new TestStream(near, reactor);
   close(far);
   const block = allocate(10);

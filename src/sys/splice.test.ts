@@ -1,34 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { loopbackPair } from "../testing/loopback-pair.ts";
 import { Errno } from "./errno.ts";
 import { allocate } from "./memory.ts";
 import { write } from "./process.ts";
-import { encodeSocketAddress } from "./sockaddr.ts";
-import {
-  AF_INET,
-  accept,
-  bind,
-  close,
-  connect,
-  getsockname,
-  listen,
-  recv,
-  send,
-  streamSocket,
-} from "./socket.ts";
+import { close, recv, send } from "./socket.ts";
 import { openPipe, type PipeDescriptors, setPipeSize, splice } from "./splice.ts";
-
-/** Both ends of a loopback connection. */
-function connectedPair(): [number, number] {
-  const listening = streamSocket(AF_INET);
-  bind(listening, encodeSocketAddress({ family: "inet", host: "127.0.0.1", port: 0 }));
-  listen(listening, 1);
-  const near = streamSocket(AF_INET);
-  connect(near, encodeSocketAddress(getsockname(listening)));
-  const far = accept(listening);
-  close(listening);
-  return [near, far];
-}
 
 function pipeOf(): PipeDescriptors {
   const pipe = openPipe();
@@ -37,8 +14,8 @@ function pipeOf(): PipeDescriptors {
 }
 
 test("splice() moves bytes from socket to pipe to socket, and tells EAGAIN and the end apart", () => {
-  const [source, from] = connectedPair();
-  const [to, sink] = connectedPair();
+  const { near: source, far: from } = loopbackPair();
+  const { near: to, far: sink } = loopbackPair();
   const pipe = pipeOf();
   const buffer = allocate(64);
   assert.equal(splice(from, pipe.writeFd, 1024), -Errno.EAGAIN);
