@@ -40,3 +40,43 @@ export class MonotonicClock {
     this.nowUs = (seconds * 1_000_000 + Math.floor(nanoseconds / 1000)) | 0;
   }
 }
+
+const CLOCK_REALTIME = 0;
+/** Two readings further apart than this were interrupted: the pair is read again. */
+const PAIR_SPREAD_MS = 0.05;
+const PAIR_ATTEMPTS = 4;
+
+const precise = allocate(16);
+const preciseWords = new DataView(precise.bytes.buffer, precise.bytes.byteOffset, 16);
+
+function readMs(clock: number): number {
+  clockGettime_(clock, precise.address);
+  const seconds = preciseWords.getUint32(0, true) + preciseWords.getInt32(4, true) * 2 ** 32;
+  return seconds * 1000 + preciseWords.getUint32(8, true) / 1e6;
+}
+
+/**
+ * CLOCK_MONOTONIC in milliseconds with fractions. Its zero is the kernel's (near boot), so values of different processes of one
+ * host can be compared, and a timerfd takes them as they are; `MonotonicClock.nowMs` counts from its own start instead.
+ */
+export function preciseNowMs(): number {
+  return readMs(CLOCK_MONOTONIC);
+}
+
+/**
+ * Unix time minus preciseNowMs(), both read at the same moment: `monotonic = unix - realtimeOffsetMs()`. Read it together with the
+ * stamp that is to be converted, because a step of the wall clock (clock_settime(2), NTP) changes it.
+ */
+export function realtimeOffsetMs(): number {
+  let offset = 0;
+  let bestSpread = Number.POSITIVE_INFINITY;
+  for (let attempt = 0; attempt < PAIR_ATTEMPTS && bestSpread > PAIR_SPREAD_MS; attempt++) {
+    const before = readMs(CLOCK_MONOTONIC);
+    const unix = readMs(CLOCK_REALTIME);
+    const after = readMs(CLOCK_MONOTONIC);
+    if (after - before >= bestSpread) continue;
+    bestSpread = after - before;
+    offset = unix - (before + after) / 2;
+  }
+  return offset;
+}

@@ -7,8 +7,10 @@ import { errno } from "./libc.ts";
 export const Errno = {
   EPERM: 1,
   ENOENT: 2,
+  ESRCH: 3,
   EINTR: 4,
   EIO: 5,
+  ENXIO: 6,
   EBADF: 9,
   EAGAIN: 11,
   ENOMEM: 12,
@@ -71,6 +73,14 @@ const HINTS: Record<string, string> = {
   "bind EACCES":
     "ports below 1024 need CAP_NET_BIND_SERVICE: run as root, or sysctl net.ipv4.ip_unprivileged_port_start=0",
   "bind EADDRNOTAVAIL": "no interface has this address: ip address show",
+  "socket EPERM":
+    "raw and packet sockets need CAP_NET_RAW: run as root, or AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN in the systemd unit, or setcap cap_net_raw,cap_net_admin+ep on the node program",
+  "setsockopt EPERM": "this socket option needs CAP_NET_ADMIN or CAP_NET_RAW: run as root, or grant them",
+  "setsockopt ENODEV": "there is no such interface: ip link show",
+  "sched_setscheduler EPERM":
+    "real-time scheduling needs CAP_SYS_NICE or LimitRTPRIO= in the systemd unit; in a container also a real-time budget of its cgroup",
+  "mlockall EPERM": "locking memory needs CAP_IPC_LOCK or LimitMEMLOCK=infinity in the systemd unit",
+  "mlockall ENOMEM": "locking memory needs CAP_IPC_LOCK or LimitMEMLOCK=infinity in the systemd unit",
   "socket EMFILE": "the descriptor table is full: raise it with ulimit -n or LimitNOFILE=",
   "socket EAFNOSUPPORT": "the kernel has no support for this address family (IPv6 disabled?)",
   "connect EADDRNOTAVAIL":

@@ -3,7 +3,10 @@
  * The layouts are the same on every 64-bit Linux.
  */
 import type { SocketAddress } from "../config/types.ts";
+import { formatIpv6, ipv6Groups, isIpv4 } from "../ip/address.ts";
 import { allocate, type NativeBuffer } from "./memory.ts";
+
+export { formatIpv6, ipv6Groups };
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -14,9 +17,6 @@ const PORT = 2; // big-endian
 const IN_ADDRESS = 4;
 const IN6_ADDRESS = 8;
 const UN_PATH = 2;
-
-/** Dotted decimal, each part 0–255. */
-const IPV4 = /^(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.(?!$)|$)){4}$/;
 
 export const SOCKADDR_IN_LENGTH = 16;
 export const SOCKADDR_IN6_LENGTH = 28;
@@ -44,7 +44,7 @@ function encodeUnix(target: NativeBuffer, path: string): EncodedAddress {
 }
 
 function encodeInet(target: NativeBuffer, host: string, port: number): EncodedAddress {
-  if (!IPV4.test(host)) throw new TypeError(`not an IPv4 address: ${host}`);
+  if (!isIpv4(host)) throw new TypeError(`not an IPv4 address: ${host}`);
   target.bytes.writeUInt16LE(AF_INET, FAMILY);
   target.bytes.writeUInt16BE(port, PORT);
   target.bytes.set(host.split(".").map(Number), IN_ADDRESS);
@@ -60,22 +60,6 @@ function encodeInet6(target: NativeBuffer, host: string, port: number): EncodedA
   target.bytes.writeUInt16BE(port, PORT);
   for (const [index, group] of groups.entries()) target.bytes.writeUInt16BE(group, IN6_ADDRESS + 2 * index);
   return { ...target, family: AF_INET6, length: SOCKADDR_IN6_LENGTH };
-}
-
-/** The eight groups of an IPv6 literal (RFC 4291 §2.2), `::` expanded, an embedded IPv4 part included. */
-export function ipv6Groups(host: string): number[] {
-  const text = host.replace(/%.*$/, "").replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_match, a, b, c, d) => {
-    return `${((Number(a) << 8) | Number(b)).toString(16)}:${((Number(c) << 8) | Number(d)).toString(16)}`;
-  });
-  const [head = "", tail, ...more] = text.split("::");
-  if (more.length > 0) return [];
-  const parse = (part: string) =>
-    part === "" ? [] : part.split(":").map((group) => Number.parseInt(group, 16));
-  const left = parse(head);
-  if (tail === undefined) return left;
-  const right = parse(tail);
-  if (left.length + right.length > 7) return [];
-  return [...left, ...new Array<number>(8 - left.length - right.length).fill(0), ...right];
 }
 
 /** The address in `bytes` (as accept4(2) or getsockname(2) wrote it). */
@@ -94,27 +78,6 @@ export function decodeSocketAddress(bytes: Buffer, length: number): SocketAddres
     family: "unix",
     path: bytes.toString("utf8", UN_PATH, Math.min(length, end === -1 ? length : end)),
   };
-}
-
-/** RFC 5952 text of eight groups; IPv4-mapped addresses in the dotted form that people expect. */
-export function formatIpv6(groups: readonly number[]): string {
-  if (groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff) {
-    const [high = 0, low = 0] = groups.slice(6);
-    return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
-  }
-  let bestStart = -1;
-  let bestLength = 1;
-  for (let start = 0; start < 8; start++) {
-    let end = start;
-    while (end < 8 && groups[end] === 0) end++;
-    if (end - start > bestLength) {
-      bestStart = start;
-      bestLength = end - start;
-    }
-  }
-  const hex = groups.map((group) => group.toString(16));
-  if (bestStart === -1) return hex.join(":");
-  return `${hex.slice(0, bestStart).join(":")}::${hex.slice(bestStart + bestLength).join(":")}`;
 }
 
 /** "127.0.0.1:80", "[::1]:80", "unix:/run/x.sock". */
