@@ -3,7 +3,7 @@
  * later by resolve.ts), and CIDR ranges. Pure. Read RFC 4291 §2.2 (IPv6 text) and RFC 5952 (its canonical form) first.
  */
 import { type Parsed, parsed, quoted, refused } from "./parsed.ts";
-import type { SocketAddress } from "./types.ts";
+import type { AddressPrefix, SocketAddress } from "./types.ts";
 
 /** sun_path holds 108 bytes with its NUL: unix(7). */
 const UNIX_PATH_BYTES_MAX = 107;
@@ -89,6 +89,11 @@ export function parseCidr(input: unknown): Parsed<string> {
 export function formatAddress(address: SocketAddress): string {
   if (address.family === "unix") return `unix:${address.path}`;
   return address.family === "inet6" ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** As it is written in the file and by ip-address(8). */
+export function formatAddressPrefix({ host, prefixLength }: AddressPrefix): string {
+  return `${host}/${prefixLength}`;
 }
 
 /** True when both cannot be bound at once: equal, or one is the wildcard of the same family and port. */

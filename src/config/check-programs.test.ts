@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { gatewayConfig, healthConfig, poolConfig } from "../testing/gateway-config.ts";
+import { gatewayConfig, healthConfig, poolConfig, virtualRouterConfig } from "../testing/gateway-config.ts";
 import { findMissingPrograms } from "./check-programs.ts";
 import { formatDiagnostic } from "./diagnostics.ts";
 import { readConfigText } from "./resolve.ts";
@@ -48,6 +48,35 @@ test("findMissingPrograms() says what is missing and what may not be run", async
     ]);
   }
   assert.match((await problemsOf(folder))[0]!, /may not be run/);
+});
+
+test("findMissingPrograms() looks for the programs of virtual routers too: checks, notify, and nft when packets are to be dropped", async () => {
+  const check = {
+    name: "route",
+    command: ["gone"],
+    intervalMs: 2000,
+    timeoutMs: 1000,
+    rise: 2,
+    fall: 3,
+    weight: 0,
+  };
+  const track = { interfaces: [], pools: [], checks: [check], gateway: undefined };
+  const config = gatewayConfig({
+    virtualRouters: [
+      virtualRouterConfig({ track, notify: { command: ["away"], timeoutMs: 1 }, acceptMode: false }),
+      // The owner accepts whatever accept_mode says.
+      virtualRouterConfig({ name: "owner", acceptMode: false, priority: 255 }),
+    ],
+  });
+  const found = await findMissingPrograms(config, folder);
+  assert.deepEqual(
+    found.map(({ path, message }) => `${path.join(".")}: ${message}`),
+    [
+      'virtual_routers.edge.track.checks.route.exec: there is no program "gone" in PATH: every check would fail',
+      'virtual_routers.edge.notify.exec: there is no program "away" in PATH: nobody would be told of transitions',
+      'virtual_routers.edge.accept_mode: there is no program "nft" in PATH: the gateway needs it for accept_mode: false',
+    ],
+  );
 });
 
 test("readConfigText() warns of a missing program, at its place, unless it is offline", async () => {

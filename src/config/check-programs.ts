@@ -1,6 +1,6 @@
 /**
- * Whether the programs of `health: { exec: … }` are there and may be run. A missing one is a warning, not an error: it may come
- * later, and a check that cannot run is a server that is down, with the reason in `holdfast status`. Driver; called by resolve.ts.
+ * Whether the programs of health checks and of virtual routers are there and may be run. A missing one is a warning, not an error: it
+ * may come later, and a check that cannot run has failed, with the reason in `holdfast status`. Driver; called by resolve.ts.
  */
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
@@ -19,18 +19,49 @@ export async function findMissingPrograms(
   searchPath: string = process.env.PATH ?? "",
 ): Promise<MissingProgram[]> {
   const found = await Promise.all(
-    config.pools.map(async ({ name, health }): Promise<MissingProgram[]> => {
-      if (health?.check.kind !== "exec") return [];
-      const program = health.check.command[0]!;
-      const problem = await problemOf(program, searchPath);
-      return problem === undefined ? [] : [{ path: ["pools", name, "health", "exec"], ...problem }];
+    [...wantedPrograms(config)].map(async ({ path, program, consequence }): Promise<MissingProgram[]> => {
+      const problem = await problemOf(program, consequence, searchPath);
+      return problem === undefined ? [] : [{ path, ...problem }];
     }),
   );
   return found.flat();
 }
 
+interface WantedProgram {
+  readonly path: ConfigPath;
+  readonly program: string;
+  /** What happens without it. */
+  readonly consequence: string;
+}
+
+function* wantedPrograms(config: GatewayConfig): Iterable<WantedProgram> {
+  for (const { name, health } of config.pools) {
+    if (health?.check.kind !== "exec") continue;
+    const program = health.check.command[0]!;
+    yield { path: ["pools", name, "health", "exec"], program, consequence: EVERY_CHECK_FAILS };
+  }
+  for (const { name, track, notify, acceptMode, priority } of config.virtualRouters) {
+    const at: ConfigPath = ["virtual_routers", name];
+    for (const check of track.checks) {
+      const path = [...at, "track", "checks", check.name, "exec"];
+      yield { path, program: check.command[0]!, consequence: EVERY_CHECK_FAILS };
+    }
+    if (notify !== undefined) {
+      const consequence = "nobody would be told of transitions";
+      yield { path: [...at, "notify", "exec"], program: notify.command[0]!, consequence };
+    }
+    if (!acceptMode && priority < 255) {
+      const consequence = "the gateway needs it for accept_mode: false";
+      yield { path: [...at, "accept_mode"], program: "nft", consequence };
+    }
+  }
+}
+
+const EVERY_CHECK_FAILS = "every check would fail";
+
 async function problemOf(
   program: string,
+  consequence: string,
   searchPath: string,
 ): Promise<{ message: string; hint: string } | undefined> {
   const candidates = program.includes("/")
@@ -45,17 +76,17 @@ async function problemOf(
   if (index >= 0) {
     const file = candidates[index]!;
     return {
-      message: `${file} may not be run: every check would fail`,
+      message: `${file} may not be run: ${consequence}`,
       hint: `make it executable: chmod +x ${file}`,
     };
   }
   return program.includes("/")
     ? {
-        message: `there is no program ${program}: every check would fail`,
+        message: `there is no program ${program}: ${consequence}`,
         hint: "correct the path, or install it",
       }
     : {
-        message: `there is no program "${program}" in PATH: every check would fail`,
+        message: `there is no program "${program}" in PATH: ${consequence}`,
         hint: "write its absolute path, or install it",
       };
 }

@@ -3,10 +3,16 @@
  * and as lines for people, in the words of the file. Pure. Called by the supervisor.
  */
 import { formatSoKeepalive, type TcpKeepalive } from "../tcp/so-keepalive.ts";
-import { formatAddress } from "./address.ts";
+import { formatAddress, formatAddressPrefix } from "./address.ts";
 import { formatDuration } from "./duration.ts";
 import { formatSize } from "./size.ts";
-import type { GatewayConfig, HealthCheckConfig, HealthConfig, SocketAddress } from "./types.ts";
+import type {
+  AddressPrefix,
+  GatewayConfig,
+  HealthCheckConfig,
+  HealthConfig,
+  SocketAddress,
+} from "./types.ts";
 
 export interface NamedChanges {
   readonly kept: readonly string[];
@@ -18,6 +24,7 @@ export interface NamedChanges {
 export interface ReloadPlan {
   readonly listeners: NamedChanges;
   readonly pools: NamedChanges;
+  readonly virtualRouters: NamedChanges;
   /** Listening sockets by address, whichever listener they belong to: a kept one never stops accepting. */
   readonly sockets: {
     readonly kept: readonly SocketAddress[];
@@ -31,12 +38,14 @@ export interface ReloadPlan {
 
 export function diffConfig(before: GatewayConfig, after: GatewayConfig): ReloadPlan {
   const summary: string[] = [];
-  const { listeners: _l, pools: _p, ...globalsBefore } = before;
-  const { listeners: _m, pools: _q, ...globalsAfter } = after;
+  const { listeners: _l, pools: _p, virtualRouters: _v, ...globalsBefore } = before;
+  const { listeners: _m, pools: _q, virtualRouters: _w, ...globalsAfter } = after;
   summary.push(...describeChanges(globalsBefore, globalsAfter));
   const listeners = diffNamed("listener", before.listeners, after.listeners, summary);
   const pools = diffNamed("pool", before.pools, after.pools, summary);
-  return { listeners, pools, sockets: diffSockets(before, after), hasChanges: summary.length > 0, summary };
+  const virtualRouters = diffNamed("virtual router", before.virtualRouters, after.virtualRouters, summary);
+  const sockets = diffSockets(before, after);
+  return { listeners, pools, virtualRouters, sockets, hasChanges: summary.length > 0, summary };
 }
 
 interface Named {
@@ -88,17 +97,19 @@ function diffSockets(before: GatewayConfig, after: GatewayConfig): ReloadPlan["s
 }
 
 /** "http.keepalive_timeout 1m15s → 1m", one line per setting. */
-function describeChanges(before: object, after: object, place = ""): string[] {
+export function describeChanges(before: object, after: object, place = ""): string[] {
   const lines: string[] = [];
   for (const field of new Set([...Object.keys(before), ...Object.keys(after)])) {
     const old = (before as Record<string, unknown>)[field];
     const now = (after as Record<string, unknown>)[field];
     if (isSame(old, now)) continue;
     const name = place + settingName(field);
-    if (field === "health") lines.push(...describeHealth(name, old as Health, now as Health));
+    if (field === "authPass") lines.push(`${name} changed`);
+    else if (TRACK_LISTS.has(field)) lines.push(...describeTracked(name, old as Tracked, now as Tracked));
+    else if (field === "health") lines.push(...describeHealth(name, old as Health, now as Health));
     else if (isPlainSection(old) && isPlainSection(now)) lines.push(...describeChanges(old, now, `${name}.`));
     else if (isNamedList(old) && isNamedList(now)) lines.push(...describeServers(name, old, now));
-    else if (field === "http" || field === "tcp")
+    else if (field === "http" || field === "tcp" || field === "notify" || field === "gateway")
       lines.push(`${name} ${now === undefined ? "removed" : "added"}`);
     else if (Array.isArray(now) && field === "routes") lines.push(`${name} changed`);
     else lines.push(`${name} ${formatSetting(field, old)} → ${formatSetting(field, now)}`);
@@ -145,6 +156,22 @@ function describeServers(name: string, before: readonly Named[], after: readonly
   return lines.length === 0 ? [`${name} in another order`] : lines;
 }
 
+type Tracked = readonly Readonly<Record<string, unknown>>[];
+
+/** Lists of `track`. (The pools of the whole file have been taken out before.) */
+const TRACK_LISTS: ReadonlySet<string> = new Set(["interfaces", "pools", "checks"]);
+
+function describeTracked(place: string, before: Tracked, after: Tracked): string[] {
+  const keyOf = (entry: Tracked[number]) => String(entry.interface ?? entry.pool ?? entry.name);
+  const lines = before.flatMap((old) => {
+    const now = after.find((entry) => keyOf(entry) === keyOf(old));
+    if (now === undefined) return [`${place} ${keyOf(old)} removed`];
+    return describeChanges(old, now, `${place}.${keyOf(old)}.`);
+  });
+  const added = after.filter((now) => !before.some((old) => keyOf(old) === keyOf(now)));
+  return [...lines, ...added.map((entry) => `${place} ${keyOf(entry)} added`)];
+}
+
 function isSame(a: unknown, b: unknown): boolean {
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return a === b;
   if (Array.isArray(a) !== Array.isArray(b)) return false;
@@ -178,6 +205,10 @@ const SETTING_NAMES: Readonly<Record<string, string>> = {
   maxHeaderBytes: "max_header_size",
   maxBodyBytes: "max_body_size",
   queueMax: "queue",
+  authPass: "auth.pass",
+  preemptDelayMs: "preempt.delay",
+  addressLeaseMs: "address_lease",
+  command: "exec",
 };
 
 function formatSetting(field: string, value: unknown): string {
@@ -188,6 +219,7 @@ function formatSetting(field: string, value: unknown): string {
   if (Array.isArray(value))
     return value.length === 0 ? "(none)" : value.map((item) => formatSetting("", item)).join(", ");
   if (typeof value !== "object" || value === null) return String(value);
+  if ("prefixLength" in value) return formatAddressPrefix(value as AddressPrefix);
   if ("family" in value) return formatAddress(value as SocketAddress);
   if ("enabled" in value) return formatSoKeepalive(value as TcpKeepalive);
   return formatBalanceOrMap(value as Record<string, unknown>);

@@ -35,7 +35,9 @@ export function parseDurationMs(
     typeof input === "number" ? secondsToMs(input) : typeof input === "string" ? durationToMs(input) : -1;
   if (ms < 0) {
     const isFraction =
-      typeof input === "number" ? !Number.isInteger(input) : /^\s*\d+\.\d/.test(String(input));
+      typeof input === "number"
+        ? !Number.isInteger(input)
+        : typeof input === "string" && /^\s*\d+\.\d/.test(input);
     const hint = isFraction ? "fractions are not allowed: write 1500ms instead of 1.5s" : DURATION_HINT;
     return refused(`${quoted(input)} is not a duration`, hint);
   }

@@ -32,10 +32,12 @@ export const EXPLAINED_KEYS: Readonly<Record<string, Explanation>> = {
     message: "unknown key",
     hint: "the protocol is a key: http or tcp, with its settings below it",
   },
-  virtual_routers: {
-    message: "virtual routers are not supported yet",
-    hint: "remove it; keepalived can hold the virtual IP in the meantime",
+  vrrp_script: {
+    message: "unknown key",
+    hint: "write it under track: { checks: … } of each router that uses it",
   },
+  vrrp_sync_group: { message: "unknown key", hint: "write sync_group: NAME in each router of the group" },
+  ...explainedRouterKeys(),
   "listeners.*.tcp.routes": {
     message: "a TCP listener has no routes: it relays bytes and reads none of them",
     hint: "write pool: NAME; to choose by host or path, use http",
@@ -69,6 +71,56 @@ export const EXPLAINED_KEYS: Readonly<Record<string, Explanation>> = {
   "pools.*.health.type": KIND_OF_CHECK,
   "pools.*.health.check": KIND_OF_CHECK,
 };
+
+/** keepalived's words that are no other name of a key here. */
+function explainedRouterKeys(): Record<string, Explanation> {
+  const say = (message: string, hint: string): Explanation => ({ message, hint });
+  const noState = say(
+    "routers have no initial state here: the highest priority is active",
+    "remove it; to stay backup after a restart write preempt: false",
+  );
+  const notify = say(
+    "unknown key",
+    "write notify: /path/to/program; it is told the router, both states and the cause",
+  );
+  const announce = (key: string) => say("unknown key", `write announce: { ${key}: … }`);
+  const track = (what: string) => say("unknown key", `write track: { ${what} }`);
+  const keys: Record<string, Explanation> = {
+    state: noState,
+    initial_state: noState,
+    nopreempt: say("unknown key", "write preempt: false"),
+    preempt_delay: say("unknown key", "write preempt: { delay: … }"),
+    no_accept: say("unknown key", "write accept_mode: false"),
+    auth_type: say("unknown key", "write auth: { pass: PASSWORD } (version 2; AH is not supported)"),
+    auth_pass: say("unknown key", "write auth: { pass: PASSWORD } (version 2)"),
+    auth_hmac: say("keepalived's HMAC is not supported yet", "remove it here and on the peers"),
+    v3_checksum_as_v2: say("unknown key", "true is checksum: rfc9568, false is checksum: pseudo-header"),
+    track_interface: track("interfaces: [eth1]"),
+    track_script: track("checks: { NAME: { exec: /path/to/program } }"),
+    vrrp_script: track("checks: { NAME: { exec: /path/to/program } }"),
+    track_process: track("checks: { NAME: { exec: [pidof, PROGRAM] } }"),
+    track_file: say(
+      "files are not tracked yet",
+      "write track: { checks: { NAME: { exec: [test, -e, FILE] } } }",
+    ),
+    track_bfd: say("BFD is not supported yet", "a shorter advert_interval notices a failure as early"),
+    dont_track_primary: say("the router's own interface is always tracked", "remove it"),
+    virtual_routes: say("routes do not move with the addresses yet", "let notify: set them"),
+    virtual_rules: say("rules do not move with the addresses yet", "let notify: set them"),
+    garp_master_delay: announce("delay"),
+    garp_master_repeat: announce("repeat"),
+    garp_master_refresh: announce("refresh"),
+    garp_interval: announce("repeat_interval"),
+    gna_interval: announce("repeat_interval"),
+    down_timer_adverts: say("always 3, as RFC 9568 has it", "remove it, and on the peers too"),
+  };
+  for (const name of ["notify_master", "notify_backup", "notify_fault", "notify_stop", "notify_fifo"]) {
+    keys[name] = notify;
+  }
+  return Object.fromEntries(
+    Object.entries(keys).map(([name, words]) => [`virtual_routers.*.${name}`, words]),
+  );
+}
 
 /** Names of keys elsewhere, in lower case and with `_` for `-`, and what they are called here. */
 export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
@@ -164,6 +216,25 @@ export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
   string: "body_contains",
   rstring: "body_matches",
   regex: "body_matches",
+  // virtual routers
+  vrrp_instance: "virtual_routers",
+  virtual_router_id: "id",
+  vrid: "id",
+  vrrp_version: "version",
+  advert_int: "advert_interval",
+  advertisement_interval: "advert_interval",
+  virtual_ipaddress: "addresses",
+  virtual_ipaddresses: "addresses",
+  vip: "addresses",
+  vips: "addresses",
+  virtual_ipaddress_excluded: "extra_addresses",
+  unicast_src_ip: "source_address",
+  mcast_src_ip: "source_address",
+  unicast_peer: "unicast_peers",
+  authentication: "auth",
+  accept: "accept_mode",
+  script: "exec",
+  quorum: "below",
 };
 
 /** Names of balancing algorithms in LVS, HAProxy and nginx, and what to write here. */

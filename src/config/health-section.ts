@@ -336,7 +336,8 @@ function statusKind(): ValueKind<readonly StatusRange[]> {
 const STATUS_HINT = "write 200, 200-399 or [200, 301-302]";
 
 function parseStatusRange(input: unknown): Parsed<StatusRange> {
-  const match = /^(\d{3})(?:\s*-\s*(\d{3}))?$/.exec(String(input));
+  const text = typeof input === "string" || typeof input === "number" ? `${input}` : "";
+  const match = /^(\d{3})(?:\s*-\s*(\d{3}))?$/.exec(text);
   if (match === null) return refused(`${quoted(input)} is not a status or a range of them`, STATUS_HINT);
   const from = Number(match[1]);
   const to = Number(match[2] ?? match[1]);
@@ -380,7 +381,8 @@ function headerProblem(name: string, content: unknown): ReturnType<typeof refuse
   return refused(`${name}: ${quoted(content)} is not a field value`, "write one line of ASCII, in quotes");
 }
 
-function commandKind(): ValueKind<readonly string[]> {
+/** A program with its arguments, run without a shell. */
+export function commandKind(): ValueKind<readonly string[]> {
   return value({
     type: "command, or list of command and arguments",
     parse: (input) => {

@@ -48,6 +48,8 @@ test("loadConfig() fills in every default (nginx's where it has one)", () => {
   const soKeepalive = { enabled: true, idleSeconds: 60, intervalSeconds: 10, probeCount: 6 };
   assert.deepEqual(warnings, []);
   assert.deepEqual(config, {
+    virtualRouters: [],
+    stateDir: undefined,
     workers: 3,
     user: undefined,
     admin: undefined,
@@ -217,17 +219,12 @@ const ONE_PROBLEM: [section: "top" | "listener" | "http" | "pool", line: string,
   [
     "top",
     "zzz: 1",
-    "f.yaml:1:1: error: zzz: unknown key\n  hint: keys here: workers, user, admin, drain_timeout, access_log, heartbeats, listeners, pools",
+    "f.yaml:1:1: error: zzz: unknown key\n  hint: keys here: workers, user, admin, drain_timeout, access_log, heartbeats, listeners, pools, virtual_routers, state_dir",
   ],
   [
     "top",
     "keepalive_requests: 1",
     "f.yaml:1:1: error: keepalive_requests: unknown key\n  hint: it belongs in listeners.NAME.http.keepalive_requests or pools.NAME.keepalive_requests",
-  ],
-  [
-    "top",
-    "virtual_routers: {}",
-    "f.yaml:1:1: error: virtual_routers: virtual routers are not supported yet\n  hint: remove it; keepalived can hold the virtual IP in the meantime",
   ],
   ["top", "workers: 0", "f.yaml:1:10: error: workers: 0 is neither auto nor a whole number from 1 to 1024"],
   [

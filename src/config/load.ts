@@ -23,6 +23,9 @@ import { ConfigSource } from "./source.ts";
 import type { GatewayConfig, HttpListenerConfig, ListenerConfig, PoolConfig, ServerConfig } from "./types.ts";
 import { findUnknownKeys } from "./unknown-keys.ts";
 import { findUnusedSettings } from "./unused-settings.ts";
+import { findVirtualRouterProblems } from "./virtual-router-findings.ts";
+import { lintVirtualRouters } from "./virtual-router-lint.ts";
+import { buildVirtualRouter } from "./virtual-router-section.ts";
 
 export type LoadResult =
   | {
@@ -62,12 +65,14 @@ export function loadConfig(text: string, file: string, host: HostFacts): LoadRes
   }
   findReferenceProblems(source.raw, (path) => source.locate(path).line).forEach(report);
   findHealthProblems(source.raw).forEach(report);
+  findVirtualRouterProblems(source.raw, (path) => source.locate(path).line).forEach(report);
 
   if (!result.success || diagnostics.some(({ severity }) => severity === "error")) {
     return { ok: false, diagnostics: sortDiagnostics(diagnostics) };
   }
   const config = buildConfig(result.output, host);
   lintConfig(config, host).forEach(report);
+  lintVirtualRouters(source.raw, config).forEach(report);
   findUnusedSettings(source.raw, config, host).forEach(report);
   return { ok: true, config, warnings: sortDiagnostics(diagnostics), locate: (path) => source.locate(path) };
 }
@@ -82,8 +87,9 @@ function toDiagnostic(source: ConfigSource, finding: Finding): Diagnostic {
 }
 
 function buildConfig(raw: RawGateway, host: HostFacts): GatewayConfig {
+  const hasListeners = Object.keys(raw.listeners).length > 0;
   return {
-    workers: raw.workers === "auto" ? host.processors : raw.workers,
+    workers: !hasListeners ? 0 : raw.workers === "auto" ? host.processors : raw.workers,
     user: raw.user,
     admin: raw.admin,
     drainTimeoutMs: raw.drain_timeout,
@@ -91,6 +97,10 @@ function buildConfig(raw: RawGateway, host: HostFacts): GatewayConfig {
     heartbeats: raw.heartbeats,
     listeners: Object.entries(raw.listeners).map(([name, listener]) => buildListener(name, listener)),
     pools: Object.entries(raw.pools).map(([name, pool]) => buildPool(name, pool)),
+    virtualRouters: Object.entries(raw.virtual_routers).map(([name, router]) =>
+      buildVirtualRouter(name, router, hasListeners),
+    ),
+    stateDir: raw.state_dir,
   };
 }
 

@@ -39,9 +39,25 @@ test("docs/reference/holdfast.schema.json is what `npm run docs` writes", () => 
 });
 
 test("examples load without an error or a warning", () => {
-  for (const name of ["examples/minimal.yaml", "examples/gateway.yaml", "examples/tcp.yaml"]) {
+  for (const name of [
+    "examples/minimal.yaml",
+    "examples/gateway.yaml",
+    "examples/tcp.yaml",
+    "examples/two-gateways.yaml",
+  ]) {
     const result = loadConfig(read(name), name, HOST);
     assert.deepEqual(result.ok ? result.warnings : result.diagnostics, [], name);
+  }
+});
+
+test("every YAML block of the guides to virtual routers is a whole configuration", () => {
+  for (const guide of ["two-gateways-one-address.md", "unicast-and-clouds.md"]) {
+    const blocks = [...read(`docs/guide/${guide}`).matchAll(/^```yaml\n([\s\S]*?)^```$/gm)];
+    assert.ok(blocks.length >= 2, guide);
+    for (const [, text] of blocks) {
+      const result = loadConfig(text!, guide, HOST);
+      assert.deepEqual(result.ok ? result.warnings : result.diagnostics, [], `${guide}:\n${text}`);
+    }
   }
 });
 
@@ -49,12 +65,15 @@ test("examples load without an error or a warning", () => {
 function writtenDefaults(keys: KeyTable, required: Record<string, unknown>): Record<string, unknown> {
   const written: Record<string, unknown> = { ...required };
   for (const [name, { defaultValue, kind }] of Object.entries(keys)) {
+    if (Object.hasOwn(required, name)) continue;
     if (kind.shape === "section" && defaultValue !== undefined)
       written[name] = writtenDefaults(kind.keys!, {});
     else if (defaultValue !== undefined) written[name] = defaultValue;
   }
   return written;
 }
+
+const ROUTER = { interface: "eth0", id: 51, addresses: ["192.0.2.10/24"] };
 
 test("a file that writes out every documented default means the same as one that leaves them out", () => {
   const top = gatewaySection.keys!;
@@ -65,6 +84,8 @@ test("a file that writes out every documented default means the same as one that
   const tcpKeys = listenerKeys.tcp!.kind.keys!;
   const healthKeys = poolKeys.health!.kind.keys!;
   const health = writtenDefaults(healthKeys, { http: writtenDefaults(healthKeys.http!.kind.keys!, {}) });
+  const routerKeys = top.virtual_routers!.kind.keys!;
+  const trackKeys = routerKeys.track!.kind.keys!;
   const explicit = writtenDefaults(top, {
     listeners: {
       db: writtenDefaults(listenerKeys, { bind: 81, tcp: writtenDefaults(tcpKeys, { pool: "db" }) }),
@@ -73,6 +94,18 @@ test("a file that writes out every documented default means the same as one that
         http: writtenDefaults(httpKeys, {
           routes: [writtenDefaults(httpKeys.routes!.kind.keys!, { pool: "app" })],
         }),
+      }),
+    },
+    virtual_routers: {
+      edge: writtenDefaults(routerKeys, {
+        ...ROUTER,
+        track: {
+          interfaces: [writtenDefaults(trackKeys.interfaces!.kind.keys!, { interface: "eth1" })],
+          pools: { app: writtenDefaults(trackKeys.pools!.kind.keys!, {}) },
+          checks: { route: writtenDefaults(trackKeys.checks!.kind.keys!, { exec: "/bin/true" }) },
+          gateway: writtenDefaults(trackKeys.gateway!.kind.keys!, {}),
+        },
+        notify: writtenDefaults(routerKeys.notify!.kind.keys!, { exec: "/bin/true" }),
       }),
     },
     pools: {
@@ -87,6 +120,9 @@ test("a file that writes out every documented default means the same as one that
     listeners: { db: { bind: 81, tcp: "db" }, web: { bind: 80, http: { routes: [{ pool: "app" }] } } },
     pools: { db: { servers: ["10.0.0.1:81"] }, app: { health: "http", servers: ["10.0.0.1:80"] } },
   };
+  const track = { interfaces: ["eth1"], pools: { app: null }, checks: { route: "/bin/true" } };
+  const edge = { ...ROUTER, track, notify: "/bin/true" };
+  Object.assign(implicit, { virtual_routers: { edge } });
   const written = loadConfig(JSON.stringify(explicit), "f", HOST);
   const left = loadConfig(JSON.stringify(implicit), "f", HOST);
   assert.ok(written.ok && left.ok, JSON.stringify(written));
@@ -119,7 +155,7 @@ test("every key has a meaning, a type and a JSON Schema of its own", () => {
 
 test("configJsonSchema() is strict about keys and names what is required", () => {
   const schema = JSON.parse(JSON.stringify(configJsonSchema()));
-  assert.deepEqual(schema.required, ["listeners", "pools"]);
+  assert.deepEqual(schema.anyOf, [{ required: ["listeners", "pools"] }, { required: ["virtual_routers"] }]);
   assert.equal(schema.additionalProperties, false);
   const pool = schema.properties.pools.additionalProperties;
   assert.equal(pool.additionalProperties, false);

@@ -22,7 +22,8 @@ import {
   UNUSED,
   warning,
 } from "./raw.ts";
-import { parseName } from "./schema.ts";
+import { gatewaySection } from "./schema.ts";
+import { parseName } from "./schema-kit.ts";
 import type { SocketAddress } from "./types.ts";
 
 /** Where something else stands, for "already … at line N". */
@@ -31,6 +32,7 @@ export type LineOf = (path: ConfigPath) => number;
 export function findReferenceProblems(raw: unknown, lineOf: LineOf): Finding[] {
   const root = asMap(raw);
   return [
+    ...(isMap(raw) ? missingFindings(root) : []),
     ...nameFindings(root),
     ...protocolFindings(root),
     ...bindFindings(root, lineOf),
@@ -41,11 +43,28 @@ export function findReferenceProblems(raw: unknown, lineOf: LineOf): Finding[] {
   ];
 }
 
+/** Without virtual routers a gateway has something to listen to and somewhere to send it. */
+function missingFindings(root: RawMap): Finding[] {
+  if (hasRouters(root)) return [];
+  return (["listeners", "pools"] as const)
+    .filter((group) => root[group] === undefined)
+    .map((group) => {
+      const { kind, meaning } = gatewaySection.keys![group]!;
+      return error([group], "is missing", `add ${group} (${kind.type}): ${meaning}`);
+    });
+}
+
+function hasRouters(root: RawMap): boolean {
+  return Object.keys(asMap(root.virtual_routers)).length > 0;
+}
+
 function nameFindings(root: RawMap): Finding[] {
-  return ["listeners", "pools"].flatMap((group) => {
+  return ["listeners", "pools", "virtual_routers"].flatMap((group) => {
     const names = Object.keys(asMap(root[group]));
     const isEmptyMap = isMap(root[group]) && names.length === 0;
-    if (isEmptyMap) return [error([group], "must not be empty", `write at least one of the ${group}`)];
+    const mayBeEmpty = group === "virtual_routers" || hasRouters(root);
+    if (isEmptyMap && !mayBeEmpty)
+      return [error([group], "must not be empty", `write at least one of the ${group}`)];
     return names.flatMap((name) => {
       const result = parseName(name);
       return result.ok ? [] : [{ ...error([group, name], result.reason, result.hint), part: "key" as const }];
@@ -144,7 +163,10 @@ function poolUseFindings(root: RawMap): Finding[] {
         error(["pools", name, "balance"], message, "write {hash: source}, or give TCP a pool of its own"),
       ];
     }
-    const isUsed = use.http.length + use.tcp.length > 0;
+    const isTracked = mapsIn(root.virtual_routers).some(([, router]) =>
+      Object.hasOwn(asMap(asMap(router.track).pools), name),
+    );
+    const isUsed = use.http.length + use.tcp.length > 0 || isTracked;
     if (isUsed) return [];
     const hint = "add a route to it or name it in a tcp listener, or remove it";
     const unused = warning(["pools", name], "no listener uses this pool", hint);

@@ -9,6 +9,7 @@ import { formatAddress, isIpLiteral } from "./address.ts";
 import { findMissingPrograms } from "./check-programs.ts";
 import { type ConfigPath, type Diagnostic, formatPath, sortDiagnostics } from "./diagnostics.ts";
 import { readHostFacts } from "./host-facts.ts";
+import { findMissingInterfaces } from "./host-interfaces.ts";
 import type { HostFacts } from "./lint.ts";
 import { type LoadResult, loadConfig } from "./load.ts";
 import type { GatewayConfig, PoolConfig, ServerConfig, SocketAddress } from "./types.ts";
@@ -24,7 +25,7 @@ export type Lookup = (hostName: string) => Promise<readonly ResolvedAddress[]>;
 export interface ReadOptions {
   readonly host?: HostFacts;
   readonly lookup?: Lookup;
-  /** Leave host names as they are, and look for no programs: for a check away from the host that will run it. */
+  /** Leave host names as they are, and look for no programs and interfaces: for a check away from the host that will run it. */
   readonly isOffline?: boolean;
 }
 
@@ -65,7 +66,7 @@ export async function readConfigText(
   const locate = (severity: Diagnostic["severity"], { path, message, hint }: LocalProblem): Diagnostic => {
     return { severity, file, ...loaded.locate(path), path: formatPath(path), message, hint };
   };
-  const missing = await findMissingPrograms(config);
+  const missing = [...(await findMissingPrograms(config)), ...findMissingInterfaces(config)];
   const warnings = sortDiagnostics([...loaded.warnings, ...missing.map((found) => locate("warning", found))]);
   if (diagnostics.length === 0) return { ...loaded, config, warnings };
   const errors = diagnostics.map((found) => locate("error", found));

@@ -69,6 +69,11 @@ export function absent<Output>(kind: ValueKind<Output>, doc: KeyDoc): Key<Output
   return key(kind, v.optional(kind.schema), false, undefined, doc);
 }
 
+/** A map of names that may be left out, and is then empty: nothing to write down as a default. */
+export function orNone<Output>(kind: ValueKind<Output>, doc: KeyDoc): Key<Output> {
+  return { ...optional(kind, {}, doc), defaultValue: undefined };
+}
+
 function key<Output>(
   kind: ValueKind<unknown>,
   schema: Schema<Output>,
@@ -184,6 +189,14 @@ export function named<Output>(kind: ValueKind<Output>): ValueKind<Readonly<Recor
 /** Names end up in metric labels and on the command line. */
 export const NAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$";
 
+export function parseName(input: unknown): Parsed<string> {
+  const name = typeof input === "number" ? String(input) : input;
+  // Names become keys of objects; these three are never one's own.
+  const isReserved = name === "__proto__" || name === "constructor" || name === "prototype";
+  if (typeof name === "string" && !isReserved && new RegExp(NAME_PATTERN).test(name)) return parsed(name);
+  return refused(`${quoted(input)} is not a name`, "a name has 1 to 64 letters, digits, _, - and dots");
+}
+
 /** A list; `mayBeSingle`: one entry may be written without the list around it. */
 export function list<Output>(
   kind: ValueKind<Output>,
@@ -244,6 +257,33 @@ export function mayBeEmpty<Output>(kind: ValueKind<Output>): ValueKind<Output> {
     schema: v.pipe(v.unknown(), transform, kind.schema) as unknown as Schema<Output>,
     jsonSchema: { anyOf: [{ type: "null" }, kind.jsonSchema] },
   };
+}
+
+/** A map that may also be `on` or `off` as a whole; `on` is the map with its defaults. */
+export function switchOr<Output>(kind: ValueKind<Output>): ValueKind<Output | "off"> {
+  const off = v.pipe(
+    v.unknown(),
+    v.transform(() => "off" as const),
+  );
+  const on = v.pipe(
+    v.unknown(),
+    v.transform(() => ({})),
+    kind.schema,
+  );
+  const schema = v.lazy((input: unknown) => {
+    const isOn = isSwitch(input) ? input === true || input === "on" : undefined;
+    return (isOn === undefined ? kind.schema : isOn ? on : off) as Schema<Output | "off">;
+  });
+  return {
+    ...kind,
+    type: "boolean, or map",
+    schema: schema as unknown as Schema<Output | "off">,
+    jsonSchema: { anyOf: [{ enum: [true, false, "on", "off"] }, kind.jsonSchema] },
+  };
+}
+
+function isSwitch(input: unknown): boolean {
+  return input === true || input === false || input === "on" || input === "off";
 }
 
 const DURATION_PATTERN = "^(\\d+(ms|[yMwdhms])\\s*)*\\d*$";

@@ -16,10 +16,11 @@ import {
   integer,
   integerOr,
   list,
-  NAME_PATTERN,
   named,
   oneOf,
   optional,
+  orNone,
+  parseName,
   required,
   section,
   shortened,
@@ -29,6 +30,7 @@ import {
   value,
 } from "./schema-kit.ts";
 import type { Balance } from "./types.ts";
+import { virtualRouterSection } from "./virtual-router-section.ts";
 
 /** The default on both legs: a dead peer is released two minutes after its last sign of life. */
 export const DEFAULT_SO_KEEPALIVE = "60s:10s:6";
@@ -360,43 +362,63 @@ const accessLogSection = section({
   }),
 });
 
+/** What references.ts asks for: a gateway needs listeners and pools, or routers. */
+const UNLESS_ROUTERS = "**required** unless there are virtual_routers";
+
 /** The whole file. */
-export const gatewaySection = section({
-  workers: optional(integerOr("auto", 1, 1024), "auto", {
-    meaning: "Worker processes. `auto`: one per usable processor.",
-    alike: "nginx `worker_processes`, HAProxy `nbthread`",
-  }),
-  user: absent(text("user name", parseUser), {
-    meaning: "Workers switch to this user when they are started as root. Left out: they stay who they are.",
-    alike: "nginx and HAProxy `user`",
-  }),
-  admin: absent(bindAddress, {
-    meaning: "Where the admin API listens: `unix:/run/holdfast.sock` or `127.0.0.1:9901`. Left out: nowhere.",
-    alike: "HAProxy `stats socket`",
-  }),
-  drain_timeout: optional(duration(), "30s", {
-    meaning: "How long connections may take to finish after a stop or reload.",
-    alike: "nginx `worker_shutdown_timeout`, HAProxy `hard-stop-after`",
-  }),
-  access_log: absent(accessLogSection, { meaning: "Log of requests. Left out: none." }),
-  heartbeats: absent(
-    section({
-      bind: required(bindAddress, {
-        meaning:
-          "Where applications push their beats: HTTP PUT over TCP, and datagrams over UDP on the same port; `unix:/path` takes HTTP alone. Whoever reaches it can keep a server up.",
-      }),
+export const gatewaySection = section(
+  {
+    workers: optional(integerOr("auto", 1, 1024), "auto", {
+      meaning: "Worker processes. `auto`: one per usable processor.",
+      alike: "nginx `worker_processes`, HAProxy `nbthread`",
     }),
-    { meaning: "Receiver of heartbeats for pools with `health: { heartbeat: told }`. Left out: none." },
-  ),
-  listeners: required(named(listenerSection), {
-    meaning: "What the gateway listens to, by name.",
-    alike: "nginx `server`, HAProxy `frontend`",
-  }),
-  pools: required(named(poolSection), {
-    meaning: "Groups of servers, by name.",
-    alike: "nginx `upstream`, HAProxy `backend`",
-  }),
-});
+    user: absent(text("user name", parseUser), {
+      meaning:
+        "Workers, and the router process but for two capabilities, switch to this user when they are started as root. Left out: they stay who they are.",
+      alike: "nginx and HAProxy `user`",
+    }),
+    admin: absent(bindAddress, {
+      meaning:
+        "Where the admin API listens: `unix:/run/holdfast.sock` or `127.0.0.1:9901`. Left out: nowhere.",
+      alike: "HAProxy `stats socket`",
+    }),
+    drain_timeout: optional(duration(), "30s", {
+      meaning: "How long connections may take to finish after a stop or reload.",
+      alike: "nginx `worker_shutdown_timeout`, HAProxy `hard-stop-after`",
+    }),
+    access_log: absent(accessLogSection, { meaning: "Log of requests. Left out: none." }),
+    heartbeats: absent(
+      section({
+        bind: required(bindAddress, {
+          meaning:
+            "Where applications push their beats: HTTP PUT over TCP, and datagrams over UDP on the same port; `unix:/path` takes HTTP alone. Whoever reaches it can keep a server up.",
+        }),
+      }),
+      { meaning: "Receiver of heartbeats for pools with `health: { heartbeat: told }`. Left out: none." },
+    ),
+    listeners: orNone(named(listenerSection), {
+      meaning: "What the gateway listens to, by name.",
+      alike: "nginx `server`, HAProxy `frontend`",
+      defaultText: UNLESS_ROUTERS,
+    }),
+    pools: orNone(named(poolSection), {
+      meaning: "Groups of servers, by name.",
+      alike: "nginx `upstream`, HAProxy `backend`",
+      defaultText: UNLESS_ROUTERS,
+    }),
+    virtual_routers: orNone(named(virtualRouterSection), {
+      meaning:
+        "Addresses that this gateway shares with others over VRRP, by name. With them alone, without listeners, no worker is started.",
+      alike: "keepalived `vrrp_instance`",
+      defaultText: "none",
+    }),
+    state_dir: absent(text("path", parseStateDir), {
+      meaning:
+        "Directory for what must survive a restart: the maintenance of virtual routers. Left out: it is forgotten.",
+    }),
+  },
+  { jsonSchema: { anyOf: [{ required: ["listeners", "pools"] }, { required: ["virtual_routers"] }] } },
+);
 
 export type RawGateway = typeof gatewaySection extends ValueKind<infer Output> ? Output : never;
 
@@ -442,14 +464,6 @@ function isMap(input: unknown): input is Record<string, unknown> {
   return typeof input === "object" && input !== null && !Array.isArray(input);
 }
 
-export function parseName(input: unknown): Parsed<string> {
-  const name = typeof input === "number" ? String(input) : input;
-  // Names become keys of objects; these three are never one's own.
-  const isReserved = name === "__proto__" || name === "constructor" || name === "prototype";
-  if (typeof name === "string" && !isReserved && new RegExp(NAME_PATTERN).test(name)) return parsed(name);
-  return refused(`${quoted(input)} is not a name`, "a name has 1 to 64 letters, digits, _, - and dots");
-}
-
 function parseRouteHost(input: unknown): Parsed<string> {
   const host = typeof input === "string" ? input.toLowerCase() : "";
   if (host === "*") return refused('"*" is not needed', "leave host out: the route then matches every host");
@@ -475,6 +489,11 @@ function parseRoutePath(input: unknown): Parsed<string> {
 function parseLogPath(input: unknown): Parsed<string> {
   if (typeof input === "string" && input.startsWith("/")) return parsed(input);
   return refused(`${quoted(input)} is not an absolute path`, "write /var/log/holdfast/access.log");
+}
+
+function parseStateDir(input: unknown): Parsed<string> {
+  if (typeof input === "string" && input.startsWith("/")) return parsed(input);
+  return refused(`${quoted(input)} is not an absolute path`, "write /var/lib/holdfast");
 }
 
 function parseUser(input: unknown): Parsed<string> {

@@ -22,6 +22,9 @@ export interface GatewayConfig {
   readonly heartbeats: HeartbeatReceiverConfig | undefined;
   readonly listeners: readonly ListenerConfig[];
   readonly pools: readonly PoolConfig[];
+  readonly virtualRouters: readonly VirtualRouterConfig[];
+  /** Where what must survive a restart is kept (maintenance of virtual routers); undefined = nowhere. */
+  readonly stateDir: string | undefined;
 }
 
 export interface HeartbeatReceiverConfig {
@@ -214,4 +217,105 @@ export interface ServerConfig {
   readonly slowStartMs: number;
   /** Used only while every server that is not a backup is unavailable. */
   readonly backup: boolean;
+}
+
+/** An address with the length of its prefix, `192.0.2.10/24`. */
+export interface AddressPrefix {
+  readonly family: "inet" | "inet6";
+  readonly host: string;
+  readonly prefixLength: number;
+}
+
+/** One virtual router (VRRP, RFC 9568; version 2: RFC 3768). */
+export interface VirtualRouterConfig {
+  readonly name: string;
+  readonly interface: string;
+  /** VRID, 1 to 255. */
+  readonly id: number;
+  readonly version: 2 | 3;
+  /** Family of `addresses` and of the advertisements. */
+  readonly family: "inet" | "inet6";
+  /** 1 to 255; 255 = owner of the addresses. */
+  readonly priority: number;
+  readonly advertIntervalMs: number;
+  readonly preempt: boolean;
+  readonly preemptDelayMs: number;
+  /** In the advertisements, all of `family`. */
+  readonly addresses: readonly AddressPrefix[];
+  /** Move along, but are not in the advertisements; any family. */
+  readonly extraAddresses: readonly AddressPrefix[];
+  /** Address the advertisements come from; undefined = the interface's first (IPv6: link-local). */
+  readonly sourceAddress: string | undefined;
+  /** Empty: multicast. */
+  readonly unicastPeers: readonly string[];
+  /** How the checksum of version 3 over IPv4 is made when sending; both kinds are accepted. */
+  readonly checksum: "rfc9568" | "pseudo-header";
+  /** Version 2 simple password, at most 8 characters; undefined = none. */
+  readonly authPass: string | undefined;
+  /** False: packets to the addresses are dropped although the router is active (RFC 9568 Accept_Mode). */
+  readonly acceptMode: boolean;
+  /** Addresses live on a macvlan with the virtual MAC address. */
+  readonly useVmac: boolean;
+  /** What happens when somebody else removes an address while the router is active. */
+  readonly onAddressLost: "restore" | "fault";
+  /** Lifetime of the installed addresses, renewed while active; `auto` = made of the interval; 0 = for ever. */
+  readonly addressLeaseMs: number | "auto";
+  readonly announce: AnnounceConfig;
+  readonly track: TrackConfig;
+  readonly notify: NotifyConfig | undefined;
+  /** Routers with the same name here are active together or not at all. */
+  readonly syncGroup: string | undefined;
+}
+
+/** Gratuitous ARP and unsolicited neighbour advertisements. */
+export interface AnnounceConfig {
+  /** How often each address is announced on becoming active, and again after `delayMs`. */
+  readonly repeat: number;
+  /** Pause between two repetitions. */
+  readonly repeatIntervalMs: number;
+  /** When the second round follows; 0 = there is none. */
+  readonly delayMs: number;
+  /** While active, one announcement at this interval; 0 = none. */
+  readonly refreshMs: number;
+}
+
+export interface TrackConfig {
+  /** Interfaces besides the router's own, which is always tracked. */
+  readonly interfaces: readonly TrackedInterfaceConfig[];
+  readonly pools: readonly TrackedPoolConfig[];
+  readonly checks: readonly TrackedCheckConfig[];
+  /** The gateway's own workers answer: undefined = not tracked. */
+  readonly gateway: { readonly weight: number; readonly timeoutMs: number } | undefined;
+}
+
+/** A weight is added to the priority while the thing is down (negative) or up (positive); 0 = fault while it is down. */
+export interface TrackedInterfaceConfig {
+  readonly interface: string;
+  readonly weight: number;
+  /** How long a change must last before it counts. */
+  readonly downDelayMs: number;
+  readonly upDelayMs: number;
+}
+
+export interface TrackedPoolConfig {
+  readonly pool: string;
+  /** The pool is down while fewer servers than this are usable. */
+  readonly below: number;
+  readonly weight: number;
+}
+
+export interface TrackedCheckConfig {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly rise: number;
+  readonly fall: number;
+  readonly weight: number;
+}
+
+export interface NotifyConfig {
+  readonly command: readonly string[];
+  /** A notification that runs longer is killed; the next one then begins. */
+  readonly timeoutMs: number;
 }

@@ -57,3 +57,7 @@ test("canonicalIpAddress() accepts what node:net accepts, zone identifiers excep
     }),
   );
 });
+
+test("parseDurationMs() refuses a map with a key `toString`, as YAML can make it", () => {
+  assert.equal(parseDurationMs({ toString: [] }).ok, false);
+});
