@@ -1,14 +1,16 @@
 /**
  * The admin API: HTTP on a UNIX socket or a TCP address (design: `GET /status`, `GET /metrics`, `POST /reload`,
- * `POST /drain`; `POST /server` for one server). Runs in the supervisor, on Node's event loop; the data plane never waits for it.
+ * `POST /drain`; `POST /server` for one server; `GET /routers`, `POST /router`, `POST /plan` for virtual routers). Runs in the supervisor, on Node's event loop; the data plane never waits for it.
  * There is no authentication: the file mode of the socket (0660) is the permission.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { SocketAddress } from "../config/types.ts";
+import type { SocketAddress, VirtualRouterConfig } from "../config/types.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "../observe/prometheus.ts";
+import type { RoutersDocument } from "../observe/router-status.ts";
 import type { StatusDocument } from "../observe/status.ts";
 import { formatSocketAddress } from "../sys/sockaddr.ts";
 import { describePortHolder } from "./port-holder.ts";
+import type { RouterOrderOutcome, RouterOrderRequest } from "./router-orders.ts";
 import type { OrderOutcome, ServerOrderRequest } from "./server-orders.ts";
 import type { SessionsDocument } from "./session-collector.ts";
 import { removeStaleSocketFile } from "./unix-path.ts";
@@ -27,14 +29,17 @@ export interface AdminActions {
   drain(): void;
   orderServer(request: ServerOrderRequest): OrderOutcome;
   sessions(limit: number): Promise<SessionsDocument>;
+  routers(): RoutersDocument;
+  orderRouter(request: RouterOrderRequest): Promise<RouterOrderOutcome>;
+  planRouters(virtualRouters: readonly VirtualRouterConfig[]): readonly string[];
 }
 
 /** Of `GET /sessions`; a session is about 400 bytes of JSON. */
 const SESSIONS_MAX = 10_000;
 const SESSIONS_DEFAULT = 100;
 
-/** Longer requests are refused. */
-const BODY_BYTES_MAX = 64 * 1024;
+/** Longer requests are refused; a plan of 255 routers with 20 addresses each is about 600 KiB. */
+const BODY_BYTES_MAX = 1024 * 1024;
 
 interface Endpoint {
   readonly method: "GET" | "POST";
@@ -88,9 +93,44 @@ const ENDPOINTS: Readonly<Record<string, Endpoint>> = {
         answerError(response, 400, "send a JSON object: pool, server, and action or weight");
         return;
       }
-      const outcome = actions.orderServer(request);
-      const { ok, lines } = outcome;
-      answerJson(response, ok ? 200 : outcome.isUnknownName ? 404 : 422, { ok, lines });
+      answerOutcome(response, actions.orderServer(request));
+    },
+  },
+  "/routers": {
+    method: "GET",
+    handle: (actions, response) => answerJson(response, 200, actions.routers()),
+  },
+  /** {"router", "order": "handover" | "maintenance" | "resume"}: answered when it is carried out, seconds later at long intervals. */
+  "/router": {
+    method: "POST",
+    handle: async (actions, response, body) => {
+      const request = parseObject(body);
+      if (request === undefined) {
+        answerError(response, 400, "send a JSON object: router, order");
+        return;
+      }
+      answerOutcome(response, await actions.orderRouter(request));
+    },
+  },
+  /** {"virtualRouters": […]} as `holdfast check` has resolved them: what a reload would do to those in force; changes nothing. */
+  "/plan": {
+    method: "POST",
+    handle: (actions, response, body) => {
+      const virtualRouters = parseObject(body)?.virtualRouters;
+      if (!Array.isArray(virtualRouters)) {
+        answerError(response, 400, "send a JSON object: virtualRouters, a list");
+        return;
+      }
+      if (!virtualRouters.every(isResolvedRouter)) {
+        answerError(
+          response,
+          400,
+          "virtualRouters are not as this release of `holdfast check` resolves them",
+        );
+        return;
+      }
+      const lines = actions.planRouters(virtualRouters);
+      answerJson(response, 200, { ok: true, lines });
     },
   },
 };
@@ -193,10 +233,21 @@ async function readBody(request: IncomingMessage): Promise<string | undefined> {
   return bytes <= BODY_BYTES_MAX ? Buffer.concat(parts).toString("utf8") : undefined;
 }
 
-function parseObject(text: string): ServerOrderRequest | undefined {
+/** The fields that a plan looks at are there; the rest `holdfast check` of this release has validated. */
+function isResolvedRouter(value: unknown): value is VirtualRouterConfig {
+  if (typeof value !== "object" || value === null) return false;
+  const router = value as Partial<VirtualRouterConfig>;
+  const lists = [router.addresses, router.extraAddresses, router.unicastPeers];
+  return (
+    typeof router.name === "string" && typeof router.interface === "string" && lists.every(Array.isArray)
+  );
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
   try {
     const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? (value as Record<string, unknown>) : undefined;
   } catch {
     return undefined;
   }
@@ -209,6 +260,14 @@ function answer(response: ServerResponse, status: number, contentType: string, b
 
 function answerJson(response: ServerResponse, status: number, body: object): void {
   answer(response, status, "application/json", `${JSON.stringify(body)}\n`);
+}
+
+function answerOutcome(
+  response: ServerResponse,
+  outcome: { readonly ok: boolean; readonly lines: readonly string[]; readonly isUnknownName?: boolean },
+): void {
+  const { ok, lines } = outcome;
+  answerJson(response, ok ? 200 : outcome.isUnknownName === true ? 404 : 422, { ok, lines });
 }
 
 function answerError(response: ServerResponse, status: number, error: string): void {

@@ -94,6 +94,8 @@ export type SupervisorMessage =
   | { readonly type: "server-states"; readonly states: readonly ServerStateMessage[] }
   /** Answered by `sessions`, in one message of at most `limit` entries. */
   | { readonly type: "list-sessions"; readonly requestId: number; readonly limit: number }
+  /** Answered at once by `pong`: the reactor turns (daemon/worker-liveness.ts). */
+  | { readonly type: "ping"; readonly id: number }
   /** Open `config.accessLog.path` again (the supervisor has created it, and gave it to `user`). */
   | { readonly type: "reopen-logs" };
 
@@ -107,6 +109,7 @@ export type WorkerMessage =
       readonly total: number;
       readonly sessions: readonly SessionMessage[];
     }
+  | { readonly type: "pong"; readonly id: number }
   /** At most ten a second; only servers with something to say. */
   | { readonly type: "observations"; readonly observations: readonly ObservationMessage[] }
   /** Cannot go on; the worker exits after this. */
@@ -127,7 +130,7 @@ export const FRAME_BYTES_MAX = 16 * 1024 * 1024;
 const textEncoder = new TextEncoder();
 const textDecoder = new TextDecoder("utf-8", { fatal: true });
 
-export function encodeFrame(message: SupervisorMessage | WorkerMessage): Uint8Array {
+export function encodeFrame(message: { readonly type: string }): Uint8Array {
   const body = textEncoder.encode(JSON.stringify(message));
   if (body.length > FRAME_BYTES_MAX) {
     throw new RangeError(`a message of ${body.length} bytes is longer than ${FRAME_BYTES_MAX}`);

@@ -6,6 +6,7 @@
 import type { GatewayConfig, HealthConfig } from "../config/types.ts";
 import type { HealthSource } from "../health/check-result.ts";
 import { HealthChecker, type HealthPlan } from "../health/checker.ts";
+import type { ExecIdentity } from "../health/command-run.ts";
 import { createProbe } from "../health/probes/create.ts";
 import type { HealthTarget } from "../health/target.ts";
 import type { HealthFacts, ServerFacts } from "../observe/gateway-facts.ts";
@@ -31,6 +32,8 @@ export class ServerStates {
   readonly #changedTargets = new Set<HealthTarget>();
   readonly #changedNames = new Set<string>();
   #isTellingLater = false;
+  /** Some server changed: told once per turn of the event loop, after the workers. */
+  onChange: () => void = () => {};
 
   constructor(logger: Logger, receivers: () => Iterable<StatesReceiver>) {
     this.#logger = logger;
@@ -87,8 +90,11 @@ export class ServerStates {
   }
 
   facts(): ServerFacts[] {
-    const config = this.#config;
-    if (config === undefined) return [];
+    return this.#config === undefined ? [] : this.factsOf(this.#config);
+  }
+
+  /** Of a configuration that was prepared, in force or not. */
+  factsOf(config: GatewayConfig): ServerFacts[] {
     const plan = this.#plans.get(config)!;
     return config.pools.flatMap((pool, poolIndex) =>
       pool.servers.map((server, serverIndex) => {
@@ -159,15 +165,24 @@ export class ServerStates {
       }
       this.#changedTargets.clear();
       this.#changedNames.clear();
+      this.onChange();
     });
   }
 }
 
-/** Programs do not run as root when the workers do not. */
-function execIdentityOf(config: GatewayConfig): { uid: number; gid: number } | undefined {
+const execIdentities = new WeakMap<GatewayConfig, ExecIdentity>();
+
+/**
+ * Programs do not run as root when the workers do not. Looked up once per configuration: virtual routers ask each second, a directory
+ * service may be slow or away, and a user that was deleted must not end a gateway that runs.
+ */
+export function execIdentityOf(config: GatewayConfig): ExecIdentity | undefined {
   if (config.user === undefined || process.getuid!() !== 0) return undefined;
+  const known = execIdentities.get(config);
+  if (known !== undefined) return known;
   const { uid, gid } = findUser(config.user);
-  return { uid, gid };
+  execIdentities.set(config, { uid, gid });
+  return execIdentities.get(config);
 }
 
 function healthFacts(target: HealthTarget | undefined): HealthFacts | undefined {

@@ -6,11 +6,12 @@
  * A reload keeps the promise "never a moment without an accepting worker": the new generation is bound, spawned and
  * `ready` before the old one hears `drain`; whatever fails before that point changes nothing.
  */
-import type { GatewayConfig, SocketAddress } from "../config/types.ts";
+import type { GatewayConfig, SocketAddress, VirtualRouterConfig } from "../config/types.ts";
 import { CounterLedger, type GatewayCounters, type WorkerCounters } from "../observe/counter-ledger.ts";
 import type { GatewayFacts, ReloadFacts } from "../observe/gateway-facts.ts";
 import type { Logger } from "../observe/log.ts";
 import { formatPrometheus } from "../observe/prometheus.ts";
+import type { RoutersDocument } from "../observe/router-status.ts";
 import { type StatusDocument, statusDocument } from "../observe/status.ts";
 import { raiseDescriptorLimit } from "../sys/process.ts";
 import { formatSocketAddress } from "../sys/sockaddr.ts";
@@ -22,6 +23,8 @@ import type { WorkerMessage } from "./messages.ts";
 import { PHASES, type Phase, type PhaseEvent, phaseAfter } from "./phases.ts";
 import { findUser } from "./privileges.ts";
 import { respawnAfter } from "./respawn-policy.ts";
+import type { RouterOrderOutcome, RouterOrderRequest } from "./router-orders.ts";
+import { RouterSupervision } from "./router-supervision.ts";
 import type { OrderOutcome, ServerOrderRequest } from "./server-orders.ts";
 import { ServerStates } from "./server-states.ts";
 import { SessionCollector, type SessionsDocument } from "./session-collector.ts";
@@ -40,8 +43,9 @@ export interface SupervisorOptions {
   /** What a reload changes, for humans (config/diff.ts). */
   readonly describeChange?: (before: GatewayConfig, after: GatewayConfig) => readonly string[];
   readonly logger: Logger;
-  /** Tests run another worker. */
+  /** Tests run another worker, another router process. */
   readonly workerModule?: string;
+  readonly routerModule?: string;
   readonly readyTimeoutMs?: number;
 }
 
@@ -82,6 +86,7 @@ export class Supervisor implements AdminActions {
   readonly #workers = new Set<WorkerProcess>();
   readonly #sessions = new SessionCollector();
   readonly #servers: ServerStates;
+  readonly #routers: RouterSupervision;
   /** Crashes in a row and the pending respawn, by worker index. */
   readonly #crashesInARow = new Map<number, number>();
   readonly #respawnTimers = new Map<number, NodeJS.Timeout>();
@@ -99,11 +104,22 @@ export class Supervisor implements AdminActions {
   #reloadsFailed = 0;
   #lastReload: ReloadFacts | undefined;
   #isStopRequested = false;
+  /** stop(), not drain(). */
+  #isStopAtOnce = false;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
     this.#logger = options.logger;
     this.#servers = new ServerStates(options.logger, () => this.#workers);
+    this.#routers = new RouterSupervision({
+      logger: options.logger,
+      serverFacts: (config) => this.#servers.factsOf(config),
+      workers: () => this.#workersInForce(),
+      onIdle: () => this.#finishIfEmpty(),
+      readyTimeoutMs: options.readyTimeoutMs ?? READY_TIMEOUT_MS,
+      routerModule: options.routerModule,
+    });
+    this.#servers.onChange = () => this.#routers.feed.refresh();
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
@@ -135,7 +151,7 @@ export class Supervisor implements AdminActions {
       throw error instanceof StartError ? error : new StartError(linesOf(error), false, error);
     }
     this.#enter("all-workers-ready");
-    this.#logger.log("info", "started", `accepting on ${this.#addressList()}`, {
+    this.#logger.log("info", "started", this.#whatItDoes(), {
       workers: this.#generation!.config.workers,
       pid: process.pid,
     });
@@ -171,10 +187,17 @@ export class Supervisor implements AdminActions {
     );
     this.#readiness?.fail("the gateway was told to stop");
     this.#cancelRespawns();
+    // Virtual routers first: as long as their addresses are here, clients come here.
+    const hasRouters = !this.#routers.isIdle;
+    const released = this.#routers.release();
+    if (hasRouters) void released.then(() => this.#drainWorkers(drainTimeoutMs, isStarting));
+    else this.#drainWorkers(drainTimeoutMs, isStarting);
+  }
+
+  #drainWorkers(drainTimeoutMs: number, isStarting: boolean): void {
+    this.#cancelRespawns();
     this.#sockets.closeAll();
-    for (const worker of this.#workers) {
-      this.#drainWorker(worker, drainTimeoutMs);
-    }
+    if (!this.#isStopAtOnce) for (const worker of this.#workers) this.#drainWorker(worker, drainTimeoutMs);
     // start() is still looking up names or binding: it notices, undoes what it did and finishes.
     if (!isStarting) {
       this.#finishIfEmpty();
@@ -184,6 +207,8 @@ export class Supervisor implements AdminActions {
   /** Ends at once, whatever is in progress. */
   stop(): void {
     this.drain();
+    this.#isStopAtOnce = true;
+    this.#routers.stop();
     for (const worker of this.#workers) {
       worker.isEndExpected = true;
       worker.send({ type: "stop" });
@@ -232,6 +257,20 @@ export class Supervisor implements AdminActions {
     return this.#sessions.collect(this.#workers, limit);
   }
 
+  /** Handover, maintenance, resume of one virtual router; answered when it is carried out. */
+  orderRouter(request: RouterOrderRequest): Promise<RouterOrderOutcome> {
+    return this.#routers.order(request);
+  }
+
+  routers(): RoutersDocument {
+    return this.#routers.document();
+  }
+
+  /** What a reload with these virtual routers would do, for humans. */
+  planRouters(virtualRouters: readonly VirtualRouterConfig[]): readonly string[] {
+    return this.#routers.plan(virtualRouters);
+  }
+
   metrics(): string {
     return formatPrometheus(this.#facts(), this.#counters(this.#liveCounters()));
   }
@@ -264,7 +303,12 @@ export class Supervisor implements AdminActions {
         spawned.push(this.#spawn(index, generation, prepared.sockets));
       }
       await this.#readiness.done;
+      await this.#routers.prepare(config);
+      if (spawned.some((worker) => !this.#workers.has(worker))) {
+        throw new Error("a worker ended while the virtual routers were prepared");
+      }
     } catch (error) {
+      this.#routers.rollback();
       this.#killWorkers(spawned);
       closeAccessLog(accessLogFd);
       if (admin !== this.#admin) {
@@ -284,6 +328,7 @@ export class Supervisor implements AdminActions {
     const previous = this.#generation;
     this.#generation = generation;
     this.#replaceHeartbeats(heartbeats, config);
+    this.#routers.commit(config);
     closeAccessLog(previous?.accessLogFd);
     this.#letGoOfOlder(generation);
   }
@@ -404,6 +449,9 @@ export class Supervisor implements AdminActions {
       case "sessions":
         this.#sessions.handleAnswer(worker, message);
         return;
+      case "pong":
+        this.#routers.feed.handlePong(worker);
+        return;
       case "observations":
         this.#servers.observe(worker.config, message.observations);
         return;
@@ -513,7 +561,7 @@ export class Supervisor implements AdminActions {
   }
 
   #finishIfEmpty(): void {
-    if (this.#workers.size > 0) {
+    if (this.#workers.size > 0 || !this.#routers.isIdle) {
       return;
     }
     const hasFinished = this.#enter("last-worker-gone");
@@ -562,6 +610,8 @@ export class Supervisor implements AdminActions {
       reloadsFailed: this.#reloadsFailed,
       lastReload: this.#lastReload,
       servers: this.#servers.facts(),
+      routers: this.#routers.routers(),
+      routerProcess: this.#routers.processStatus(),
     };
   }
 
@@ -573,8 +623,19 @@ export class Supervisor implements AdminActions {
     return addresses;
   }
 
-  #addressList(): string {
-    return this.#sockets.all.map((socket) => formatSocketAddress(socket.address)).join(", ");
+  #workersInForce(): readonly WorkerProcess[] {
+    const number = this.#generation?.number;
+    return [...this.#workers].filter((worker) => worker.generation === number && worker.state === "running");
+  }
+
+  #whatItDoes(): string {
+    const addresses = this.#sockets.all.map((socket) => formatSocketAddress(socket.address));
+    const routers = this.#config().virtualRouters.map(({ name }) => name);
+    const parts = [
+      ...(addresses.length === 0 ? [] : [`accepting on ${addresses.join(", ")}`]),
+      ...(routers.length === 0 ? [] : [`virtual routers ${routers.join(", ")}`]),
+    ];
+    return parts.join("; ");
   }
 
   #logWarnings(warnings: readonly string[]): void {
@@ -599,6 +660,7 @@ class Readiness {
       this.#reject = reject;
     });
     this.done.catch(() => {}); // may fail before anybody waits for it
+    if (workers === 0) this.#resolve(); // virtual routers alone
     this.#timer = setTimeout(() => {
       this.fail(`${this.#missing} of ${workers} workers were not ready within ${timeoutMs / 1000} s`);
     }, timeoutMs);
@@ -629,6 +691,8 @@ const NO_CONFIG: GatewayConfig = {
   heartbeats: undefined,
   listeners: [],
   pools: [],
+  virtualRouters: [],
+  stateDir: undefined,
 };
 
 function countersOf(worker: WorkerProcess): WorkerCounters {

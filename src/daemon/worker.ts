@@ -12,12 +12,12 @@ import { Reactor } from "../reactor/reactor.ts";
 import { describeSession, liveSessions } from "../relay/session-list.ts";
 import { mapShared } from "../sys/memory.ts";
 import { ignoreSignal, openAppend, Signal, setDumpable, setNonBlocking } from "../sys/process.ts";
-import { type ConfigureMessage, MAILBOX_FD, type SupervisorMessage } from "./messages.ts";
+import { type ConfigureMessage, MAILBOX_FD, type SupervisorMessage, type WorkerMessage } from "./messages.ts";
 import { dropPrivileges } from "./privileges.ts";
 
-export class Worker implements MailboxHandler {
+export class Worker implements MailboxHandler<SupervisorMessage> {
   readonly #reactor = new Reactor();
-  readonly #mailbox: Mailbox;
+  readonly #mailbox: Mailbox<SupervisorMessage, WorkerMessage>;
   #server: ProxyServer | undefined;
   #accessLog: AccessLog | undefined;
   #drainTimeoutMs = 0;
@@ -51,6 +51,9 @@ export class Worker implements MailboxHandler {
         break;
       case "list-sessions":
         this.#listSessions(message.requestId, message.limit);
+        break;
+      case "ping":
+        this.#mailbox.post({ type: "pong", id: message.id });
         break;
       case "reopen-logs":
         this.#reopenLogs();

@@ -2,6 +2,8 @@
  * What the supervisor knows about itself and its workers at one moment: the part of `/status` and `/metrics` that is
  * not in the workers' counters. Types only; the supervisor fills it in.
  */
+import type { RouterProcessStatus, RouterStatus } from "./router-status.ts";
+
 export type WorkerState = "starting" | "running" | "draining";
 
 export interface WorkerFacts {
@@ -79,4 +81,7 @@ export interface GatewayFacts {
   readonly lastReload: ReloadFacts | undefined;
   /** Of the configuration in force, in its order. */
   readonly servers: readonly ServerFacts[];
+  readonly routers: readonly RouterStatus[];
+  /** Undefined: the configuration in force has no virtual routers. */
+  readonly routerProcess: RouterProcessStatus | undefined;
 }

@@ -5,9 +5,10 @@
  */
 import { ListenerSlot, PoolSlot, ServerSlot, WorkerSlot } from "./counter-layout.ts";
 import type { GatewayFacts, ServerFacts } from "./gateway-facts.ts";
+import { ROUTER_FAMILIES } from "./router-metrics.ts";
 
 export type MetricType = "counter" | "gauge" | "histogram";
-export type MetricScope = "gateway" | "worker" | "listener" | "pool" | "server";
+export type MetricScope = "gateway" | "worker" | "listener" | "pool" | "server" | "router";
 
 /** Where the samples of a family come from. */
 export type MetricSource =
@@ -44,6 +45,7 @@ const SCOPE_LABELS: Readonly<Record<MetricScope, readonly string[]>> = {
   listener: ["listener"],
   pool: ["pool"],
   server: ["pool", "server"],
+  router: ["router"],
 };
 const MS = 0.001;
 
@@ -429,4 +431,6 @@ export const METRIC_FAMILIES: readonly MetricFamily[] = [
     help: "Closed connections by who closed first and why; client legs carry the label `listener`, upstream legs `pool` and `server`.",
     source: { kind: "closes" },
   },
+
+  ...ROUTER_FAMILIES,
 ];

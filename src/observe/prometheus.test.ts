@@ -23,6 +23,8 @@ const FACTS: GatewayFacts = {
   reloadsOk: 0,
   reloadsFailed: 1,
   lastReload: undefined,
+  routers: [],
+  routerProcess: undefined,
   servers: [
     {
       pool: "web",

@@ -45,6 +45,7 @@ function labelBlocks(counters: GatewayCounters): BlocksByScope {
     listener: [...counters.listeners].map(([listener, block]) => ({ labels: { listener }, block })),
     pool: [...counters.pools].map(([pool, block]) => ({ labels: { pool }, block })),
     server: servers,
+    router: [],
   };
 }
 

@@ -15,6 +15,7 @@ const SCOPE_TITLES: Readonly<Record<MetricScope, string>> = {
   listener: "Each listener (the client's leg)",
   pool: "Each pool",
   server: "Each server (the upstream leg)",
+  router: "Each virtual router",
 };
 
 export function metricsReferencePage(): string {

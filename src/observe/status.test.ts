@@ -31,6 +31,8 @@ const FACTS: GatewayFacts = {
   reloadsFailed: 0,
   lastReload: { atMs: 0, ok: true, lines: ["x"] },
   servers: [],
+  routers: [],
+  routerProcess: undefined,
 };
 
 test("statusDocument() gives ratios, quantiles and the causes that happened, most frequent first", () => {

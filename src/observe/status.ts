@@ -24,6 +24,7 @@ import type {
   WorkerState,
 } from "./gateway-facts.ts";
 import { latencyQuantileMs } from "./latency-quantile.ts";
+import type { RouterProcessStatus, RouterStatus } from "./router-status.ts";
 
 export interface CloseCount {
   readonly side: CloseSide;
@@ -170,6 +171,10 @@ export interface StatusDocument {
   readonly workers: readonly WorkerStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly pools: readonly PoolStatus[];
+  /** Virtual routers; the history of their transitions is in `GET /routers`. */
+  readonly routers: readonly RouterStatus[];
+  /** Null: the configuration has no virtual routers. */
+  readonly routerProcess: RouterProcessStatus | null;
 }
 
 export interface StatusInput {
@@ -237,6 +242,8 @@ export function statusDocument(input: StatusInput): StatusDocument {
       );
       return poolStatus(name, counters.pools.get(name)!, statuses);
     }),
+    routers: facts.routers,
+    routerProcess: facts.routerProcess ?? null,
   };
 }
 

@@ -1,8 +1,9 @@
 /** The probe for each kind of check. Called by checker.ts, once per server and health section. */
 import type { HealthCheckConfig } from "../../config/types.ts";
 import { encodeOwnProxyHeader } from "../../proxy-protocol/proxy-header.ts";
+import type { ExecIdentity } from "../command-run.ts";
 import type { Probe, ProbeTarget } from "../probe.ts";
-import { type ExecIdentity, ExecProbe } from "./exec.ts";
+import { ExecProbe } from "./exec.ts";
 import { HeartbeatProbe } from "./heartbeat.ts";
 import { HttpProbe } from "./http.ts";
 import { RedisProbe } from "./redis.ts";
