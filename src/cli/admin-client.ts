@@ -45,24 +45,48 @@ export async function askGateway(
   }
 }
 
+/** The answer of whoever listens there, or undefined: nobody does, or not in time. Says nothing. */
+export async function askQuietly(
+  address: SocketAddress,
+  method: "GET" | "POST",
+  path: string,
+  body: object,
+  timeoutMs: number,
+): Promise<AdminAnswer | undefined> {
+  try {
+    return await send(address, method, path, body, AbortSignal.timeout(timeoutMs));
+  } catch {
+    return undefined;
+  }
+}
+
 /** The address, or why it is none. A path alone is taken as a UNIX socket. */
 export function parseAdminAddress(text: string): SocketAddress | string {
   const parsed = parseServerAddress(text.startsWith("/") ? `unix:${text}` : text);
   return parsed.ok ? parsed.value : parsed.reason;
 }
 
-function send(address: SocketAddress, method: string, path: string, body?: object): Promise<AdminAnswer> {
+function send(
+  address: SocketAddress,
+  method: string,
+  path: string,
+  body?: object,
+  signal?: AbortSignal,
+): Promise<AdminAnswer> {
   const target = address.family === "unix" ? { socketPath: address.path } : address;
   const { family: _, ...where } = target as { family?: string };
   return new Promise((resolve, reject) => {
-    const outgoing = request({ ...where, method, path, agent: false }, (response) => {
-      let text = "";
-      response.setEncoding("utf8").on("data", (part: string) => {
-        text += part;
-      });
-      response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
-    });
+    const outgoing = request(
+      { ...where, method, path, agent: false, ...(signal === undefined ? {} : { signal }) },
+      (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (part: string) => {
+          text += part;
+        });
+        response.on("error", reject);
+        response.on("end", () => resolve({ status: response.statusCode ?? 0, body: text }));
+      },
+    );
     outgoing.on("error", reject);
     if (body === undefined) outgoing.end();
     else outgoing.setHeader("Content-Type", "application/json").end(JSON.stringify(body));

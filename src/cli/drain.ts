@@ -5,7 +5,8 @@ import { EXIT_BAD_NEWS, fail } from "./exit-status.ts";
 
 const EXAMPLES = `
 The gateway stops accepting, answers the requests in progress with Connection: close and ends,
-drain_timeout later at the latest. SIGTERM to the gateway does the same.
+drain_timeout later at the latest. Virtual routers are handed over first: the addresses are taken away
+here when another router has them. SIGTERM to the gateway does the same.
 
 Example:
   holdfast drain --admin unix:/run/holdfast.sock`;

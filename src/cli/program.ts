@@ -7,6 +7,8 @@ import { checkCommand } from "./check.ts";
 import { demoCommand } from "./demo.ts";
 import { drainCommand } from "./drain.ts";
 import { reloadCommand } from "./reload.ts";
+import { routerCommand } from "./router.ts";
+import { routersCommand } from "./routers.ts";
 import { runCommand } from "./run.ts";
 import { serverCommand } from "./server.ts";
 import { sessionsCommand } from "./sessions.ts";
@@ -36,6 +38,8 @@ export function holdfastCommand(): Command {
     reloadCommand(),
     drainCommand(),
     serverCommand(),
+    routersCommand(),
+    routerCommand(),
   ]) {
     program.addCommand(command);
   }

@@ -6,7 +6,7 @@
  */
 import type { ListedSession, SessionsDocument } from "../daemon/session-collector.ts";
 import { parseSoKeepalive } from "../tcp/so-keepalive.ts";
-import { formatAge, formatCount } from "./status-table.ts";
+import { formatAge, formatCount } from "./figures.ts";
 import { type Column, formatTable } from "./table.ts";
 
 const COLUMNS: readonly Column[] = [

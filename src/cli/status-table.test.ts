@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { StatusDocument } from "../observe/status.ts";
-import { formatAge, formatBytes, formatCount, formatMs, formatRatio, formatStatus } from "./status-table.ts";
+import { formatAge, formatBytes, formatCount, formatMs, formatRatio } from "./figures.ts";
+import { formatStatus } from "./status-table.ts";
 
 test("figures are short and keep their unit", () => {
   assert.deepEqual([0, 999, 59_000, 61_000, 3_600_000, 90_061_000].map(formatAge), [
@@ -55,6 +56,8 @@ const STATUS: StatusDocument = {
     },
   ],
   pools: [],
+  routers: [],
+  routerProcess: null,
 };
 
 test("formatStatus() tells of a failed reload, lists each address, sums up rare causes", () => {
