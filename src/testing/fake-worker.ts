@@ -51,6 +51,9 @@ function handle(message: SupervisorMessage): void {
       return;
     case "server-states":
       return;
+    case "ping":
+      send({ type: "pong", id: message.id });
+      return;
     case "reopen-logs":
       send({ type: "log", level: "info", event: "fake-reopen", message: "told to open logs again" });
       return;

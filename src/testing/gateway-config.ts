@@ -7,6 +7,7 @@ import type {
   PoolConfig,
   ServerConfig,
   TcpListenerConfig,
+  VirtualRouterConfig,
 } from "../config/types.ts";
 import type { TcpKeepalive } from "../tcp/so-keepalive.ts";
 
@@ -132,6 +133,38 @@ export function gatewayConfig(overrides: Partial<GatewayConfig> = {}): GatewayCo
     heartbeats: undefined,
     listeners: [listenerConfig()],
     pools: [poolConfig()],
+    virtualRouters: [],
+    stateDir: undefined,
+    ...overrides,
+  };
+}
+
+/** A virtual router of version 3 on the loopback interface, which no test lets come into force there. */
+export function virtualRouterConfig(overrides: Partial<VirtualRouterConfig> = {}): VirtualRouterConfig {
+  return {
+    name: "edge",
+    interface: "lo",
+    id: 51,
+    version: 3,
+    family: "inet",
+    priority: 100,
+    advertIntervalMs: 100,
+    preempt: true,
+    preemptDelayMs: 0,
+    addresses: [{ family: "inet", host: "192.0.2.10", prefixLength: 24 }],
+    extraAddresses: [],
+    sourceAddress: undefined,
+    unicastPeers: [],
+    checksum: "rfc9568",
+    authPass: undefined,
+    acceptMode: true,
+    useVmac: false,
+    onAddressLost: "restore",
+    addressLeaseMs: "auto",
+    announce: { repeat: 5, repeatIntervalMs: 0, delayMs: 5_000, refreshMs: 0 },
+    track: { interfaces: [], pools: [], checks: [], gateway: undefined },
+    notify: undefined,
+    syncGroup: undefined,
     ...overrides,
   };
 }

@@ -16,9 +16,20 @@ export interface LinkEnd {
   readonly address: string;
 }
 
+/** A network segment: a bridge(8) inside a node of its own, with a cable to each end. */
+export interface Bridge {
+  /** The node the bridge lives in, one of the plan's nodes. */
+  readonly node: string;
+  /** Name of the bridge; its ports are called after it and numbered: `lan` has `lan-0`, `lan-1`, … in the order of `ends`. */
+  readonly interface: string;
+  readonly ends: readonly LinkEnd[];
+}
+
 export interface TopologyPlan {
   readonly nodes: readonly string[];
   readonly links: readonly (readonly [LinkEnd, LinkEnd])[];
+  /** Segments that several nodes share. */
+  readonly bridges?: readonly Bridge[];
   /** `ip route add …` per node: `{ client: ["default via 10.0.1.1"] }`. */
   readonly routes?: Readonly<Record<string, readonly string[]>>;
   /** Nodes that forward packets between their interfaces. */
@@ -101,6 +112,7 @@ export class Topology implements AsyncDisposable {
       if (plan.forwarding?.includes(node)) this.#setSysctl(node, "net.ipv4.ip_forward", "1");
     }
     for (const [index, ends] of plan.links.entries()) this.#link(ends, index);
+    for (const bridge of plan.bridges ?? []) this.#connectBridge(bridge);
     for (const [node, routes] of Object.entries(plan.routes ?? {})) {
       for (const route of routes) this.run(node, "ip", "route", "add", ...route.split(" "));
     }
@@ -111,6 +123,26 @@ export class Topology implements AsyncDisposable {
 
   #setSysctl(node: string, name: string, value: string): void {
     this.run(node, "sh", "-c", 'printf %s "$1" > "/proc/sys/$2"', "sh", value, name.replaceAll(".", "/"));
+  }
+
+  #connectBridge(bridge: Bridge): void {
+    const { node, interface: name, ends } = bridge;
+    // Without spanning tree and without the multicast snooping that would wait for a querier nobody runs.
+    this.run(
+      node,
+      ..."ip link add".split(" "),
+      name,
+      ..."type bridge stp_state 0 mcast_snooping 0".split(" "),
+    );
+    this.run(node, "ip", "link", "set", name, "up");
+    for (const [index, end] of ends.entries()) {
+      const port = `${name}-${index}`;
+      this.run(end.node, ..."ip link add".split(" "), end.interface, "type", "veth", "peer", "name", port);
+      this.run(end.node, "ip", "link", "set", port, "netns", this.#namespace(node));
+      this.run(node, "ip", "link", "set", port, "master", name, "up");
+      this.run(end.node, "ip", "address", "add", end.address, "dev", end.interface);
+      this.run(end.node, "ip", "link", "set", end.interface, "up");
+    }
   }
 
   #link(ends: readonly [LinkEnd, LinkEnd], index: number): void {

@@ -16,6 +16,7 @@ const DEBIAN_PACKAGE = {
   ip: "iproute2",
   nft: "nftables",
   tcpdump: "tcpdump",
+  keepalived: "keepalived",
   varnishtest: "varnish",
   "redis-server": "redis-server",
   prlimit: "util-linux",

@@ -16,6 +16,8 @@ export interface ServerOptions {
   readonly prefix?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly readyTimeoutMs?: number;
+  /** How long stop() waits before SIGKILL. */
+  readonly stopTimeoutMs?: number;
 }
 
 /** A running server and the directory its configuration, pid file and sockets live in. */
@@ -168,8 +170,8 @@ export class HoldfastServer extends Server {
     return path.join(this.directory, "gateway.yaml");
   }
 
-  async admin(method: string, target: string): Promise<{ status: number; body: string }> {
-    return requestUnix(this.adminPath, method, target);
+  async admin(method: string, target: string, body?: string): Promise<{ status: number; body: string }> {
+    return requestUnix(this.adminPath, method, target, body);
   }
 
   async metrics(): Promise<Metrics> {
@@ -221,6 +223,7 @@ export function requestUnix(
   socketPath: string,
   method: string,
   target: string,
+  content?: string,
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const request = http.request(
@@ -237,7 +240,7 @@ export function requestUnix(
     );
     request.on("timeout", () => request.destroy(new Error(`${method} ${target}: no answer in 5 s`)));
     request.on("error", reject);
-    request.end();
+    request.end(content);
   });
 }
 
