@@ -10,6 +10,12 @@ import { Command, Option } from "commander";
 import { projectRoot } from "../test/harness/paths.ts";
 import { peerPath } from "../test/harness/peers.ts";
 import { type Case, caseName, measureCpu, type Sample, summarize } from "./cpu.ts";
+import {
+  FAILOVER_INTERVALS_MS,
+  FAILOVER_SUBJECTS,
+  type FailoverReport,
+  measureFailover,
+} from "./failover.ts";
 import { measureHealth } from "./health.ts";
 import { describeMachine } from "./machine.ts";
 import { type MemoryRow, measureMemory } from "./memory.ts";
@@ -27,11 +33,13 @@ import {
 
 interface Options {
   readonly quick?: true;
-  readonly only?: "cpu" | "accept" | "memory" | "relay" | "health";
+  readonly only?: "cpu" | "accept" | "memory" | "relay" | "health" | "failover";
   readonly subjects?: string;
   readonly connections?: string;
   readonly rounds?: string;
   readonly seconds?: string;
+  readonly minutes?: string;
+  readonly intervals?: string;
   readonly out?: string;
 }
 
@@ -50,17 +58,28 @@ const command = new Command("bench")
   .description("Measure Holdfast beside nginx, HAProxy and Node proxies.")
   .option("--quick", "fewer cases and shorter rounds: ratios in under a minute, nothing written")
   .addOption(
-    new Option("--only <part>", "one part of it").choices(["cpu", "accept", "memory", "relay", "health"]),
+    new Option("--only <part>", "one part of it; failover runs only so").choices([
+      "cpu",
+      "accept",
+      "memory",
+      "relay",
+      "health",
+      "failover",
+    ]),
   )
   .option("--subjects <names>", `comma-separated, of: ${SUBJECT_NAMES.join(", ")}`)
   .option("--connections <n>", "only the CPU cases with this number of connections")
-  .option("--rounds <n>", "interleaved rounds")
+  .option("--rounds <n>", "interleaved rounds; failover: failovers of each kind (default 50, --quick 5)")
   .option("--seconds <n>", "length of one round")
+  .option("--minutes <n>", "failover: how long under load (default 10, --quick none)")
+  .option("--intervals <ms>", "failover: comma-separated advertisement intervals (default 1000,100,10)")
   .option("--out <directory>", "where results are written (default bench/results)")
   .addHelpText("after", "\nExample:\n  npm run bench -- --quick --only cpu --subjects holdfast,nginx");
 
+const progress = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+
 async function main(options: Options): Promise<void> {
-  const progress = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+  if (options.only === "failover") return failoverMain(options);
   for (const peer of ["nginx", "wrk", "taskset"] as const) peerPath(peer);
   if (os.cpus().length < 2)
     throw new Error("the benchmark needs two processors: one for the proxy, one for the load");
@@ -123,6 +142,34 @@ async function main(options: Options): Promise<void> {
   } finally {
     await origin.stop();
   }
+}
+
+/** Needs no proxies and no load, but namespaces, keepalived and half an hour: a part of its own. */
+async function failoverMain(options: Options): Promise<void> {
+  for (const peer of ["keepalived", "tcpdump", "ip", "nsenter"] as const) peerPath(peer);
+  const isQuick = options.quick === true;
+  const machine = describeMachine();
+  const failover: FailoverReport = await measureFailover({
+    rounds: Number(options.rounds ?? (isQuick ? 5 : 50)),
+    loadMinutes: Number(options.minutes ?? (isQuick ? 0 : 10)),
+    intervalsMs: options.intervals?.split(",").map(Number) ?? FAILOVER_INTERVALS_MS,
+    subjects: FAILOVER_SUBJECTS.filter((name) => options.subjects?.split(",").includes(name) ?? true),
+    progress,
+  });
+  const report: Report = {
+    takenAt: new Date().toISOString(),
+    machine,
+    versions: failover.versions,
+    rounds: 0,
+    durationSeconds: 0,
+    persistent: [],
+    shortLived: [],
+    idleMemory: [],
+    failover,
+  };
+  process.stdout.write(renderMarkdown(report));
+  if (!isQuick || options.out !== undefined)
+    writeReport(report, options.out ?? path.join(projectRoot, "bench/results"));
 }
 
 interface Method {

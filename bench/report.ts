@@ -1,6 +1,8 @@
 /** Turns the measurements into JSON and Markdown, with the ratios that are the project's targets. Pure. */
 import type { BulkTable } from "./bulk.ts";
 import type { Row } from "./cpu.ts";
+import type { FailoverReport } from "./failover.ts";
+import { renderFailover } from "./failover-report.ts";
 import type { HealthRow } from "./health.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryRow } from "./memory.ts";
@@ -23,6 +25,7 @@ export interface Report {
   readonly idleMemory: readonly MemoryRow[];
   readonly relay?: RelayReport;
   readonly health?: readonly HealthRow[];
+  readonly failover?: FailoverReport;
 }
 
 /** TCP mode: no HTTP is understood, bytes go through. */
@@ -109,8 +112,7 @@ export function renderMarkdown(report: Report): string {
   const lines = [
     "# Benchmark",
     "",
-    `Taken ${report.takenAt}; ${report.rounds} interleaved rounds of ${report.durationSeconds} s, medians.`,
-    "One worker of each proxy on one core; wrk and the origin (nginx) on the other.",
+    ...methodOf(report),
     "",
     "| machine | |",
     "|---|---|",
@@ -128,7 +130,19 @@ export function renderMarkdown(report: Report): string {
   if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory, "client connection"));
   if (report.relay !== undefined) lines.push(...renderRelay(report.relay));
   if (report.health !== undefined && report.health.length > 0) lines.push(...renderHealth(report.health));
+  if (report.failover !== undefined) lines.push(...renderFailover(report.failover));
   return `${lines.join("\n")}\n`;
+}
+
+function methodOf({ takenAt, rounds, durationSeconds, failover }: Report): string[] {
+  if (failover !== undefined)
+    return [
+      `Taken ${takenAt}; two routers and a client on one bridge, one datagram a millisecond (bench/failover.ts).`,
+    ];
+  return [
+    `Taken ${takenAt}; ${rounds} interleaved rounds of ${durationSeconds} s, medians.`,
+    "One worker of each proxy on one core; wrk and the origin (nginx) on the other.",
+  ];
 }
 
 function renderTable(table: Table, prefix: string): string[] {
