@@ -26,11 +26,15 @@ const PURE = [
   /^src\/proxy\/(routes|idle-pool|learned-idle-timeout|wait-queue)\.ts$/,
   /^src\/relay\/(session-clock|session-state)\.ts$/,
   /^src\/proxy-protocol\//,
+  /^src\/(ip|arp|ndp)\//,
+  /^src\/netlink\/(route|message|route-packet)\.ts$/,
   /^src\/heartbeat\/beat-format\.ts$/,
-  /^src\/observe\/(counter-layout|close-cause|metric-registry|prometheus)\.ts$/,
-  /^src\/config\/(types|duration|size|diff)\.ts$/,
-  /^src\/daemon\/(messages|phases|server-orders)\.ts$/,
+  /^src\/observe\/(counter-layout|close-cause|metric-registry|prometheus|router-(?:status|ledger|metrics)|transition-log)\.ts$/,
+  /^src\/config\/(types|duration|size|diff|address)\.ts$/,
+  /^src\/cli\/(table|figures|router-table)\.ts$/,
+  /^src\/daemon\/(messages|router-messages|phases|server-orders|notify-queue|worker-liveness)\.ts$/,
   /^src\/health\/(fault-detector|schedule|heartbeat-machine|heartbeat-progress)\.ts$/,
+  /^src\/vrrp\/(state|transitions|transition-detail|advertisement-check|effective-priority|debounce|sync-group|history|lease|reload-plan|reference-page|source-address|drain-limit|warning-limit|announce-schedule)\.ts$/,
   /\/(packet|machine|timers|framing|persistence|threshold|[\w-]+-policy)\.ts$/,
 ];
 
@@ -132,9 +136,13 @@ test("purity: a pure file reads no clock and no randomness", () => {
   );
 });
 
-test("reactor processes: nothing reachable from worker-main.ts needs Node's event loop", () => {
-  const entry = "src/daemon/worker-main.ts";
-  if (!tree.has(entry)) return;
+for (const name of ["worker-main.ts", "router-main.ts"]) {
+  test(`reactor processes: nothing reachable from ${name} needs Node's event loop`, () => {
+    checkReactorProcess(`src/daemon/${name}`);
+  });
+}
+
+function checkReactorProcess(entry: string): void {
   const violations: string[] = [];
   for (const [reached, chain] of reachableAtRunTime(entry)) {
     const file = tree.get(reached)!;
@@ -151,7 +159,7 @@ test("reactor processes: nothing reachable from worker-main.ts needs Node's even
     );
   }
   report(violations);
-});
+}
 
 test("imports: no cycles (erased type imports apart)", () => {
   const violations: string[] = [];
@@ -266,7 +274,9 @@ test("docs: every metric has its entry", () => {
   if (registry === undefined) return;
   const page = readDocument("docs/reference/metrics.md");
   const names = new Set(
-    [...registry.text.matchAll(/["'`](holdfast_[a-z0-9_]+)["'`]/g)].map((match) => match[1]!),
+    [registry, tree.get("src/observe/router-metrics.ts")!].flatMap(({ text }) =>
+      [...text.matchAll(/["'`](holdfast_[a-z0-9_]+)["'`]/g)].map((match) => match[1]!),
+    ),
   );
   assert.ok(names.size > 0, "src/observe/metric-registry.ts names no metric");
   report(
