@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { skipOrFail } from "../../test/harness/peers.ts";
 import { heldCapabilities } from "./capabilities.ts";
@@ -18,6 +19,19 @@ test("an ordinary user keeps CAP_NET_RAW and CAP_NET_ADMIN, and nothing else (ca
   const refusal = result.refusal as { code: string; hint: string };
   assert.equal(refusal.code, "EPERM");
   assert.match(refusal.hint, /CAP_NET_RAW/);
+});
+
+test("heldCapabilities() agrees with /proc/self/status, above bit 31, too (CAP_BPF is 39)", () => {
+  const [, hex] = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8")) ?? [];
+  const bits = BigInt(`0x${hex}`);
+  const held = heldCapabilities();
+  for (const [name, number] of [
+    ["CAP_NET_ADMIN", 12],
+    ["CAP_SYS_PTRACE", 19],
+    ["CAP_PERFMON", 38],
+    ["CAP_BPF", 39],
+  ] as const)
+    assert.equal(held.has(name), ((bits >> BigInt(number)) & 1n) === 1n, name);
 });
 
 test("real-time scheduling and locked memory: granted, and undone, or refused with a reason", () => {

@@ -24,6 +24,8 @@ const NUMBERS = {
   CAP_SYS_ADMIN: 21,
   CAP_SYS_NICE: 23,
   CAP_SYS_RESOURCE: 24,
+  CAP_PERFMON: 38,
+  CAP_BPF: 39,
 } as const;
 export type Capability = keyof typeof NUMBERS;
 const NAMES = Object.keys(NUMBERS) as Capability[];
@@ -34,6 +36,7 @@ const VERSION_3 = 0x20080522;
 const EFFECTIVE = 0;
 const PERMITTED = 4;
 const UPPER = 12;
+const UPPER_SHIFT = 32n;
 
 const header = allocate(8);
 const data = allocate(24);
@@ -47,11 +50,25 @@ function load(): void {
 /** Those in force now (the effective set), of the ones this program knows by name. */
 export function heldCapabilities(): ReadonlySet<Capability> {
   load();
-  return namesOf(data.bytes.readUInt32LE(EFFECTIVE));
+  return namesOf(readSet(EFFECTIVE));
 }
 
-function namesOf(bits: number): ReadonlySet<Capability> {
-  return new Set(NAMES.filter((name) => (bits & (1 << NUMBERS[name])) !== 0));
+function readSet(at: number): bigint {
+  const upper = BigInt(data.bytes.readUInt32LE(UPPER + at));
+  return (upper << UPPER_SHIFT) | BigInt(data.bytes.readUInt32LE(at));
+}
+
+function writeSet(at: number, bits: bigint): void {
+  data.bytes.writeUInt32LE(Number(bits & 0xffff_ffffn), at);
+  data.bytes.writeUInt32LE(Number(bits >> UPPER_SHIFT), UPPER + at);
+}
+
+function bitOf(name: Capability): bigint {
+  return 1n << BigInt(NUMBERS[name]);
+}
+
+function namesOf(bits: bigint): ReadonlySet<Capability> {
+  return new Set(NAMES.filter((name) => (bits & bitOf(name)) !== 0n));
 }
 
 /** PR_SET_KEEPCAPS: the next setuid(2) leaves the permitted set alone; restrictCapabilities() then brings some back into force. */
@@ -62,12 +79,11 @@ export function keepCapabilitiesAcrossSetuid(): void {
 /** Gives up every capability but these, for good, and puts those of them that are permitted into force. Returns what is held then. */
 export function restrictCapabilities(names: readonly Capability[]): ReadonlySet<Capability> {
   load();
-  const wanted = names.reduce((bits, name) => bits | (1 << NUMBERS[name]), 0);
-  const kept = (data.bytes.readUInt32LE(PERMITTED) & wanted) >>> 0;
+  const wanted = names.reduce((bits, name) => bits | bitOf(name), 0n);
+  const kept = readSet(PERMITTED) & wanted;
   data.bytes.fill(0);
-  data.bytes.writeUInt32LE(kept, EFFECTIVE);
-  data.bytes.writeUInt32LE(kept, PERMITTED);
-  data.bytes.fill(0, UPPER);
+  writeSet(EFFECTIVE, kept);
+  writeSet(PERMITTED, kept);
   check("capset", capset_(header.address, data.address));
   return namesOf(kept);
 }

@@ -23,6 +23,7 @@ export const Errno = {
   ENFILE: 23,
   EMFILE: 24,
   ENOSPC: 28,
+  EROFS: 30,
   EPIPE: 32,
   ENOSYS: 38,
   EPROTO: 71,
@@ -47,6 +48,7 @@ export const Errno = {
   EHOSTUNREACH: 113,
   EALREADY: 114,
   EINPROGRESS: 115,
+  EDQUOT: 122,
 } as const;
 
 const NAME_BY_NUMBER = new Map<number, string>(Object.entries(Errno).map(([name, number]) => [number, name]));

@@ -3,6 +3,7 @@
  * (the same on x86-64 and arm64). TCP keepalive facts: an option set on a listening socket is inherited by every
  * socket it accepts (net/ipv4/tcp_minisocks.c), which is how a listener's `so_keepalive` costs nothing per connection.
  */
+import type { OptionValues, SocketOptionName } from "../doctor/option-plan.ts";
 import type { TcpKeepalive } from "../tcp/so-keepalive.ts";
 import { check } from "./errno.ts";
 import { bindFunction, errno } from "./libc.ts";
@@ -112,4 +113,30 @@ export function setTcpUserTimeout(fd: number, timeoutMs: number): void {
 
 export function getTcpUserTimeout(fd: number): number {
   return getInteger(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, "TCP_USER_TIMEOUT");
+}
+
+const LEVEL_AND_NUMBER: Readonly<Record<SocketOptionName, readonly [level: number, option: number]>> = {
+  SO_KEEPALIVE: [SOL_SOCKET, SO_KEEPALIVE],
+  TCP_KEEPIDLE: [IPPROTO_TCP, TCP_KEEPIDLE],
+  TCP_KEEPINTVL: [IPPROTO_TCP, TCP_KEEPINTVL],
+  TCP_KEEPCNT: [IPPROTO_TCP, TCP_KEEPCNT],
+  TCP_USER_TIMEOUT: [IPPROTO_TCP, TCP_USER_TIMEOUT],
+};
+
+/** One option by name, for the doctor, whose plans are lists of these. Throws SyscallError. */
+export function setSocketOption(fd: number, option: SocketOptionName, number: number): void {
+  const [level, code] = LEVEL_AND_NUMBER[option];
+  setInteger(fd, level, code, option, number);
+}
+
+/** All that keepalive and TCP_USER_TIMEOUT do on this socket. Throws SyscallError. */
+export function getSocketOptions(fd: number): OptionValues {
+  const { enabled, idleSeconds, intervalSeconds, probeCount } = getTcpKeepalive(fd);
+  return {
+    isKeepaliveOn: enabled === true,
+    idleSeconds: idleSeconds ?? 0,
+    intervalSeconds: intervalSeconds ?? 0,
+    probeCount: probeCount ?? 0,
+    userTimeoutMs: getTcpUserTimeout(fd),
+  };
 }
