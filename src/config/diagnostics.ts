@@ -26,7 +26,16 @@ export function formatDiagnostic(diagnostic: Diagnostic): string {
   const { file, line, column, severity, path, message, hint } = diagnostic;
   const place = line === 0 ? file : `${file}:${line}:${column}`;
   const subject = path === "" ? "" : `${path}: `;
-  return `${place}: ${severity}: ${subject}${message}${hint === undefined ? "" : `\n  hint: ${hint}`}`;
+  return printable(
+    `${place}: ${severity}: ${subject}${message}${hint === undefined ? "" : `\n  hint: ${hint}`}`,
+  );
+}
+
+/** What stands in a file must not drive the terminal that shows it: control characters and turned text are spelled out. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, (character) =>
+    character === "\n" ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /** In the order of the file; errors before warnings at one place. */

@@ -36,18 +36,13 @@ export class ConfigSource {
     });
     this.#root = document.contents;
     this.#resolveAlias = (node) => (isAlias(node) ? node.resolve(document) : node);
-    const diagnostics = [...document.errors, ...document.warnings].map((error) =>
-      this.#describe(error, text),
-    );
-    visit(document, {
-      Alias: (_key, alias) => {
-        if (alias.resolve(document) !== undefined) return;
-        const message = `*${alias.source} refers to an anchor (&${alias.source}) that is not in the file`;
-        diagnostics.push(
-          this.#at("error", alias.range?.[0] ?? 0, message, 'to write a star, use quotes: "*:8080"'),
-        );
-      },
-    });
+    const problems = [...document.errors, ...document.warnings];
+    const diagnostics = problems.slice(0, SHOWN_MAX).map((error) => this.#describe(error, text));
+    if (problems.length > SHOWN_MAX) {
+      const message = `and ${problems.length - SHOWN_MAX} more of the kind`;
+      diagnostics.push(this.#at("error", problems[SHOWN_MAX]!.pos[0], message, "is this the right file?"));
+    }
+    diagnostics.push(...this.#checkAliases(document));
     this.raw = diagnostics.every(isDuplicateKey) ? this.#toValues(document, diagnostics) : undefined;
     this.diagnostics = diagnostics;
   }
@@ -68,6 +63,33 @@ export class ConfigSource {
     const { node, depth } = this.#find(path, "value");
     const wasShortened = depth < path.length && (!isMap(node) || typeof path[depth] === "number");
     return wasShortened ? path.slice(0, depth) : path;
+  }
+
+  /** One walk: alias.resolve() walks the whole file for each alias, and an anchor stands before its aliases anyway. */
+  #checkAliases(document: Document): readonly Diagnostic[] {
+    const anchors = new Set<string>();
+    const found: Diagnostic[] = [];
+    let count = 0;
+    visit(document, {
+      Node: (_key, node) => {
+        if (!isAlias(node)) {
+          if (node.anchor !== undefined) anchors.add(node.anchor);
+          return undefined;
+        }
+        const offset = node.range?.[0] ?? 0;
+        if (++count > ALIASES_MAX) {
+          const message = `cannot be read: more than ${ALIASES_MAX} aliases`;
+          found.push(this.#at("error", offset, message, "use fewer aliases"));
+          return visit.BREAK;
+        }
+        if (!anchors.has(node.source) && found.length < SHOWN_MAX) {
+          const message = `*${node.source} refers to an anchor (&${node.source}) that is not in the file`;
+          found.push(this.#at("error", offset, message, 'to write a star, use quotes: "*:8080"'));
+        }
+        return undefined;
+      },
+    });
+    return found;
   }
 
   #toValues(document: Document, diagnostics: Diagnostic[]): unknown {
@@ -108,6 +130,14 @@ export class ConfigSource {
     return { line: Math.max(1, line), column: Math.max(1, col) };
   }
 
+  /** Cut out, not split: a broken file of megabytes has an error in each line. */
+  #lineAt(offset: number, text: string): string {
+    const { line } = this.#position(offset);
+    const begin = this.#lines.lineStarts[line - 1] ?? 0;
+    const end = this.#lines.lineStarts[line] ?? text.length;
+    return text.slice(begin, Math.min(end, begin + LINE_LENGTH_MAX)).replace(/\r?\n$/, "");
+  }
+
   #at(
     severity: Diagnostic["severity"],
     offset: number,
@@ -119,8 +149,7 @@ export class ConfigSource {
 
   #describe(error: YAMLError, text: string): Diagnostic {
     const [start] = error.pos;
-    const { line } = this.#position(start);
-    const lineText = text.split("\n")[line - 1] ?? "";
+    const lineText = this.#lineAt(start, text);
     if (error.code === "DUPLICATE_KEY") {
       const name = /^[^:\s]*/.exec(text.slice(start))![0];
       return this.#at("error", start, `"${name}" ${DUPLICATE_KEY_SUFFIX}`, "keep one of them");
@@ -133,6 +162,15 @@ export class ConfigSource {
     );
   }
 }
+
+/** A file that is no YAML at all has an error in every line: nobody reads a million of them. */
+const SHOWN_MAX = 50;
+
+/** Each is looked for in the whole file when its value is read. */
+const ALIASES_MAX = 1000;
+
+/** What a hint is looked for in: nobody writes longer lines, and the patterns are not made for them. */
+const LINE_LENGTH_MAX = 400;
 
 /** Where the package's own words speak to programmers. */
 const SYNTAX_MESSAGES: Readonly<Record<string, string>> = {
