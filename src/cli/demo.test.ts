@@ -16,6 +16,8 @@ test("demoConfig() is a good configuration, and demoText() gives three commands 
   assert.match(text, /curl -sv 'http:\/\/127\.0\.0\.1:8080\/\?\[1-4\]'/);
   assert.match(text, /kill -9 11;/);
   assert.match(text, /ss -tno .*sport = :8080 or dport = :4001 or dport = :4002/);
+  assert.match(text, /main\.js sockets --port 8080$/m);
+  assert.match(text, /main\.js predict client lvs=90s nginx node-http --response-time 2m$/m);
   assert.ok(
     text
       .split("\n")

