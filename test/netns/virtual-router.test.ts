@@ -116,6 +116,7 @@ test("release: the peer is active before the address goes", async (t) => {
   await using _ = lan;
   a.request({ type: "release", deadlineMs: 2000 });
   await a.program.line((line) => line.includes('"released"'), 2000);
+  await b.untilState("active", 1000);
   const [gave, took] = [a.transitions.at(-2)!, b.transitions.at(-1)!];
   assert.equal(`${gave.from}→${gave.to}`, "active→backup", a.story.join());
   assert.equal(took.to, "active");
@@ -279,8 +280,9 @@ test("unicast peers: no multicast is needed, and a stranger's advertisements are
   await using _ = lan;
   const [a, b, c] = [await startRouter(lan, "a"), await startRouter(lan, "b"), await startRouter(lan, "c")];
   a.configure(routerConfig({ priority: 150, unicastPeers: ["10.90.0.2"] }));
-  b.configure(routerConfig({ priority: 100, unicastPeers: ["10.90.0.1"] }));
   await a.untilState("active", 3000);
+  b.configure(routerConfig({ priority: 100, unicastPeers: ["10.90.0.1"] }));
+  await b.untilState("backup", 3000);
   c.configure(routerConfig({ priority: 200, unicastPeers: ["10.90.0.1"] }));
   await c.untilState("active", 3000);
   await eventually("the stranger is discarded", 2000, () => {
