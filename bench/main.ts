@@ -21,6 +21,7 @@ import { describeMachine } from "./machine.ts";
 import { type MemoryRow, measureMemory } from "./memory.ts";
 import { measureRelay } from "./relay.ts";
 import { type Report, renderMarkdown, type Table } from "./report.ts";
+import { measureSockets } from "./sockets.ts";
 import {
   installNodeProxies,
   NODE_PROXIES,
@@ -33,7 +34,7 @@ import {
 
 interface Options {
   readonly quick?: true;
-  readonly only?: "cpu" | "accept" | "memory" | "relay" | "health" | "failover";
+  readonly only?: "cpu" | "accept" | "memory" | "relay" | "health" | "failover" | "sockets";
   readonly subjects?: string;
   readonly connections?: string;
   readonly rounds?: string;
@@ -45,6 +46,7 @@ interface Options {
 
 const IDLE_CONNECTIONS = 9000;
 const CHECKED_SERVERS = 5000;
+const TABLE_SOCKETS = 20_000;
 
 const PERSISTENT_CASES: readonly Case[] = [
   { body: "110 B", connections: 64, isShortLived: false },
@@ -65,6 +67,7 @@ const command = new Command("bench")
       "relay",
       "health",
       "failover",
+      "sockets",
     ]),
   )
   .option("--subjects <names>", `comma-separated, of: ${SUBJECT_NAMES.join(", ")}`)
@@ -124,6 +127,7 @@ async function main(options: Options): Promise<void> {
     const health = wants("health")
       ? await measureHealth({ servers: CHECKED_SERVERS, durationSeconds: isQuick ? 6 : 20, progress })
       : [];
+    const sockets = wants("sockets") ? await measureSockets(TABLE_SOCKETS, isQuick ? 3 : 9, progress) : [];
     const report: Report = {
       takenAt: new Date().toISOString(),
       machine,
@@ -134,6 +138,7 @@ async function main(options: Options): Promise<void> {
       idleMemory,
       ...(relay === undefined ? {} : { relay }),
       health,
+      sockets,
       versions: [...versions],
     };
     process.stdout.write(renderMarkdown(report));

@@ -128,3 +128,30 @@ test("renderMarkdown() shows the machine, every row and missed targets", () => {
   assert.match(text, /\| nginx \| 461 \| 460 \| 3 \|/);
   assert.match(text, new RegExp(`\\| processors \\| ${describeMachine().processors} \\|`));
 });
+
+test("renderMarkdown() compares the socket table with ss -tnoip, the larger table only", () => {
+  const timed = (sockets: number, command: string, wallMs: number) => ({
+    sockets,
+    command,
+    wallMs,
+    leastWallMs: wallMs - 5,
+    cpuMs: wallMs,
+  });
+  const text = renderMarkdown({
+    takenAt: "2026-01-02T03:04:05.678Z",
+    machine: describeMachine(),
+    rounds: 3,
+    durationSeconds: 1,
+    persistent: [],
+    shortLived: [],
+    idleMemory: [],
+    versions: [],
+    sockets: [
+      timed(20_000, "holdfast sockets --json", 480),
+      timed(20_000, "ss -tnoip", 400),
+      timed(20, "holdfast sockets --json", 150),
+      timed(20, "ss -tnoip", 10),
+    ],
+  });
+  assert.match(text, /\| 20000 sockets, wall time, share of ss -tnoip \| 1 \| 1\.2 \| \*\*missed\*\* \|/);
+});

@@ -6,6 +6,7 @@ import { renderFailover } from "./failover-report.ts";
 import type { HealthRow } from "./health.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryRow } from "./memory.ts";
+import { SOCKETS_COMMAND, type SocketsRow, SS_COMMAND } from "./sockets.ts";
 import { round } from "./statistics.ts";
 import { NODE_PROXIES } from "./subjects.ts";
 
@@ -25,6 +26,7 @@ export interface Report {
   readonly idleMemory: readonly MemoryRow[];
   readonly relay?: RelayReport;
   readonly health?: readonly HealthRow[];
+  readonly sockets?: readonly SocketsRow[];
   readonly failover?: FailoverReport;
 }
 
@@ -130,6 +132,7 @@ export function renderMarkdown(report: Report): string {
   if (report.idleMemory.length > 0) lines.push(...renderMemory(report.idleMemory, "client connection"));
   if (report.relay !== undefined) lines.push(...renderRelay(report.relay));
   if (report.health !== undefined && report.health.length > 0) lines.push(...renderHealth(report.health));
+  if (report.sockets !== undefined && report.sockets.length > 0) lines.push(...renderSockets(report.sockets));
   if (report.failover !== undefined) lines.push(...renderFailover(report.failover));
   return `${lines.join("\n")}\n`;
 }
@@ -200,6 +203,30 @@ function renderHealth(rows: readonly HealthRow[]): string[] {
     ),
     "",
   ];
+}
+
+function renderSockets(rows: readonly SocketsRow[]): string[] {
+  return [
+    "## The socket table",
+    "",
+    "| sockets | command | wall ms, median | least | CPU ms |",
+    "|--:|---|--:|--:|--:|",
+    ...rows.map(
+      (row) => `| ${row.sockets} | \`${row.command}\` | ${row.wallMs} | ${row.leastWallMs} | ${row.cpuMs} |`,
+    ),
+    "",
+    ...renderTargets(socketsTargets(rows)),
+  ];
+}
+
+/** Of the larger table; with a few sockets both only start. */
+function socketsTargets(rows: readonly SocketsRow[]): Target[] {
+  const wallOf = (command: string): number | undefined =>
+    rows.find((row) => row.sockets === rows[0]!.sockets && row.command === command)?.wallMs;
+  const [ours, theirs] = [wallOf(SOCKETS_COMMAND), wallOf(SS_COMMAND)];
+  if (ours === undefined || theirs === undefined) return [];
+  const name = `${rows[0]!.sockets} sockets, wall time, share of ${SS_COMMAND}`;
+  return [{ name, limit: 1, measured: round(ours / theirs, 2) }];
 }
 
 function renderTargets(targets: readonly Target[]): string[] {
