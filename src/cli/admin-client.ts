@@ -45,27 +45,12 @@ export async function askGateway(
   }
 }
 
-/** As a GET of askGateway(), but a gateway that is not there, or does not answer in time, is no fault: undefined. */
-export async function tryGateway(
-  admin: string,
-  path: string,
-  patienceMs: number,
-): Promise<AdminAnswer | undefined> {
-  const address = parseAdminAddress(admin);
-  if (typeof address === "string") return undefined;
-  try {
-    return await send(address, "GET", path, undefined, AbortSignal.timeout(patienceMs));
-  } catch {
-    return undefined;
-  }
-}
-
 /** The answer of whoever listens there, or undefined: nobody does, or not in time. Says nothing. */
 export async function askQuietly(
   address: SocketAddress,
   method: "GET" | "POST",
   path: string,
-  body: object,
+  body: object | undefined,
   timeoutMs: number,
 ): Promise<AdminAnswer | undefined> {
   try {

@@ -12,7 +12,7 @@ import type { SessionsDocument } from "../daemon/session-collector.ts";
 import type { GatewayReport } from "../doctor/host-facts.ts";
 import type { RouterStatus } from "../observe/router-status.ts";
 import type { StatusDocument } from "../observe/status.ts";
-import { tryGateway } from "./admin-client.ts";
+import { askQuietly, parseAdminAddress } from "./admin-client.ts";
 
 const PATIENCE_MS = 500;
 const EXPIRES_SOON_MS = 10_000;
@@ -62,7 +62,9 @@ async function lookAgain(admin: string): Promise<StatusDocument | undefined> {
 }
 
 async function askFor<Document>(admin: string, target: string): Promise<Document | undefined> {
-  const answer = await tryGateway(admin, target, PATIENCE_MS);
+  const address = parseAdminAddress(admin);
+  if (typeof address === "string") return undefined;
+  const answer = await askQuietly(address, "GET", target, undefined, PATIENCE_MS);
   if (answer === undefined || answer.status !== 200) return undefined;
   try {
     return JSON.parse(answer.body) as Document;

@@ -7,6 +7,7 @@ import type { RouterReport, TrackerResultMessage } from "../daemon/router-messag
 import type { AddressToInstall, InterfaceAddress, Link, RouteApi, RouteEvent } from "../netlink/route.ts";
 import { IFA_PROTO_VRRP } from "../netlink/route.ts";
 import { Errno, type SyscallError } from "../sys/errno.ts";
+import { virtualRouterConfig } from "../testing/gateway-config.ts";
 import { VirtualClock } from "../testing/virtual-clock.ts";
 import { RouterSet } from "./router-set.ts";
 import type { TransitionRecord } from "./state.ts";
@@ -22,32 +23,12 @@ import type {
 export const VIRTUAL: AddressPrefix = { family: "inet", host: "192.0.2.10", prefixLength: 24 };
 
 export function exampleRouter(changes: Partial<VirtualRouterConfig> = {}): VirtualRouterConfig {
-  return {
-    name: "edge",
+  return virtualRouterConfig({
     interface: "eth0",
-    id: 51,
-    version: 3,
-    family: "inet",
-    priority: 100,
-    advertIntervalMs: 100,
-    preempt: true,
-    preemptDelayMs: 0,
     addresses: [VIRTUAL],
-    extraAddresses: [],
-    sourceAddress: undefined,
-    unicastPeers: [],
-    checksum: "rfc9568",
-    authPass: undefined,
-    acceptMode: true,
-    useVmac: false,
-    onAddressLost: "restore",
-    addressLeaseMs: "auto",
     announce: { repeat: 1, repeatIntervalMs: 0, delayMs: 0, refreshMs: 0 },
-    track: { interfaces: [], pools: [], checks: [], gateway: undefined },
-    notify: undefined,
-    syncGroup: undefined,
     ...changes,
-  };
+  });
 }
 
 export function exampleLink(changes: Partial<Link> = {}): Link {

@@ -4,16 +4,11 @@
  */
 import { readdirSync, readlinkSync } from "node:fs";
 import type { SocketAddress } from "../../src/config/types.ts";
-import { check } from "../../src/sys/errno.ts";
-import { bindFunction } from "../../src/sys/libc.ts";
+import { SyscallError } from "../../src/sys/errno.ts";
+import { pidfdGetfd, pidfdOpen } from "../../src/sys/pidfd.ts";
 import { close, getpeername, getsockname } from "../../src/sys/socket.ts";
 import { getTcpKeepalive, getTcpUserTimeout } from "../../src/sys/socket-options.ts";
 import type { TcpKeepalive } from "../../src/tcp/so-keepalive.ts";
-
-// Not every C library wraps these; the numbers are the same on every architecture.
-const syscall_ = bindFunction("int64_t syscall(int64_t, int64_t, int64_t, int64_t)");
-const SYS_PIDFD_OPEN = 434;
-const SYS_PIDFD_GETFD = 438;
 
 export interface ForeignConnection {
   readonly localPort: number;
@@ -25,11 +20,11 @@ export interface ForeignConnection {
 /** Connected TCP sockets of a process; listening and UNIX sockets are left out. */
 export function foreignConnections(pid: number): ForeignConnection[] {
   const connections: ForeignConnection[] = [];
-  const pidfd = check("pidfd_open", syscall_(SYS_PIDFD_OPEN, pid, 0, 0), `pid ${pid}`);
+  const pidfd = granted("pidfd_open", pidfdOpen(pid), `pid ${pid}`);
   try {
     for (const name of readdirSync(`/proc/${pid}/fd`)) {
       if (!isSocket(`/proc/${pid}/fd/${name}`)) continue;
-      const fd = check("pidfd_getfd", syscall_(SYS_PIDFD_GETFD, pidfd, Number(name), 0), `fd ${name}`);
+      const fd = granted("pidfd_getfd", pidfdGetfd(pidfd, Number(name)), `fd ${name}`);
       try {
         const [local, peer] = [portOf(() => getsockname(fd)), portOf(() => getpeername(fd))];
         if (local === undefined || peer === undefined) continue;
@@ -47,6 +42,11 @@ export function foreignConnections(pid: number): ForeignConnection[] {
     close(pidfd);
   }
   return connections;
+}
+
+function granted(syscall: string, result: number, detail: string): number {
+  if (result < 0) throw new SyscallError(syscall, -result, detail);
+  return result;
 }
 
 function isSocket(link: string): boolean {

@@ -4,6 +4,7 @@
 import path from "node:path";
 import type { VirtualRouterConfig } from "../../src/config/types.ts";
 import type { RouterFacts, RouterReport, RouterRequest } from "../../src/daemon/router-messages.ts";
+import { virtualRouterConfig } from "../../src/testing/gateway-config.ts";
 import type { TransitionRecord } from "../../src/vrrp/state.ts";
 import { INTERFACE, type RouterLan, type RouterNode } from "../harness/lan.ts";
 import { compiledRoot } from "../harness/paths.ts";
@@ -12,32 +13,12 @@ import { eventually, type Program, startProgram } from "../harness/program.ts";
 export const VIRTUAL = "10.90.0.100";
 
 export function routerConfig(changes: Partial<VirtualRouterConfig> = {}): VirtualRouterConfig {
-  return {
-    name: "edge",
+  return virtualRouterConfig({
     interface: INTERFACE,
-    id: 51,
-    version: 3,
-    family: "inet",
-    priority: 100,
-    advertIntervalMs: 100,
-    preempt: true,
-    preemptDelayMs: 0,
     addresses: [{ family: "inet", host: VIRTUAL, prefixLength: 24 }],
-    extraAddresses: [],
-    sourceAddress: undefined,
-    unicastPeers: [],
-    checksum: "rfc9568",
-    authPass: undefined,
-    acceptMode: true,
-    useVmac: false,
-    onAddressLost: "restore",
-    addressLeaseMs: "auto",
     announce: { repeat: 2, repeatIntervalMs: 20, delayMs: 0, refreshMs: 0 },
-    track: { interfaces: [], pools: [], checks: [], gateway: undefined },
-    notify: undefined,
-    syncGroup: undefined,
     ...changes,
-  };
+  });
 }
 
 type ReportOf<Type extends RouterReport["type"]> = Extract<RouterReport, { type: Type }>;
